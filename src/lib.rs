@@ -1,0 +1,4 @@
+//! Tokenfall.
+pub mod openai;
+pub mod sse;
+pub mod stream;

@@ -1,0 +1,56 @@
+//! A whole completion, as the document describes it. Replies are made from a log's bytes.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Role, Usage};
+
+/// The reply to a request without `stream`. Upstreams may add members of their own.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ChatCompletion {
+    /// The completion's id.
+    pub id: String,
+    /// Always `chat.completion`.
+    #[schema(pattern = "^chat\\.completion$")]
+    pub object: String,
+    /// When the completion was asked for, in seconds since 1970.
+    pub created: u64,
+    /// The model that answered.
+    pub model: String,
+    /// The answers.
+    pub choices: Vec<Choice>,
+    /// The count of tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The tier that served the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// The version of the model that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_fingerprint: Option<String>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Choice {
+    /// Which choice.
+    pub index: u32,
+    /// What the model says.
+    pub message: Answer,
+    /// Why it ended.
+    #[schema(required)]
+    pub finish_reason: Option<String>,
+}
+
+/// What the model says.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Answer {
+    /// Always `assistant`.
+    pub role: Role,
+    /// The text; null where the model calls tools instead.
+    #[schema(required)]
+    pub content: Option<String>,
+    /// Why the model declines, where it does.
+    #[serde(default)]
+    pub refusal: Option<String>,
+}

@@ -1,0 +1,123 @@
+//! Edits of a request body on its way upstream; every member that stays keeps its bytes.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::json::{JsonError, Kind, Walk};
+
+/// Fields that only this server understands.
+const OWN: [&[u8]; 2] = [b"background", b"include_sequence"];
+
+/// Asks for the usage chunk.
+const USAGE: &[u8] = br#""include_usage":true"#;
+
+/// The body without our own fields, with the model's name there and, if `asks_usage`, with
+/// the usage chunk asked for. White space around members is dropped.
+///
+/// # Errors
+/// [`JsonError`] when the body, or the `stream_options` in it, is no object.
+pub fn upstream_body(
+    body: &[u8],
+    model: Option<&str>,
+    asks_usage: bool,
+) -> Result<Bytes, JsonError> {
+    let mut members = Vec::new();
+    let mut wants_usage = asks_usage;
+    let mut walk = Walk::new(body);
+    walk.object(|walk, member| {
+        let kind = walk.peek();
+        let (_, value) = walk.value()?;
+        let bytes = &body[member.start..value.end];
+        let text = match (member.key, model) {
+            (key, _) if OWN.contains(&key) => return Ok(()),
+            (b"stream_options", _) if asks_usage => {
+                wants_usage = false;
+                let options = match kind {
+                    Some(Kind::Null) => object(&[Cow::Borrowed(USAGE)]),
+                    _ => with_usage(&body[value])?,
+                };
+                Cow::Owned([br#""stream_options":"#, &options[..]].concat())
+            }
+            (b"model", Some(model)) => {
+                let name = serde_json::Value::from(model).to_string();
+                Cow::Owned([br#""model":"#, name.as_bytes()].concat())
+            }
+            _ => Cow::Borrowed(bytes),
+        };
+        members.push(text);
+        Ok(())
+    })?;
+    if wants_usage {
+        let options = [br#""stream_options":{"#, USAGE, b"}"].concat();
+        members.push(Cow::Owned(options));
+    }
+    Ok(object(&members).into())
+}
+
+/// The options with `include_usage` set.
+fn with_usage(options: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let mut members = vec![Cow::Borrowed(USAGE)];
+    Walk::new(options).object(|walk, member| {
+        let (_, value) = walk.value()?;
+        if member.key != b"include_usage" {
+            members.push(Cow::Borrowed(&options[member.start..value.end]));
+        }
+        Ok(())
+    })?;
+    Ok(object(&members))
+}
+
+fn object(members: &[Cow<'_, [u8]>]) -> Vec<u8> {
+    [b"{", &members.join(&b","[..])[..], b"}"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(body: &str, model: Option<&str>, asks_usage: bool) -> String {
+        let bytes = upstream_body(body.as_bytes(), model, asks_usage).expect("an object");
+        String::from_utf8(bytes.to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn unknown_fields_keep_their_bytes_and_their_order() {
+        let body = r#"{"z":1.50e+2,"model":"m","big":123456789012345678901234567890,"é":"\u00e9","a":[ 1 , 2 ]}"#;
+        assert_eq!(edited(body, None, false), body);
+    }
+
+    #[test]
+    fn our_own_fields_are_taken_out_wherever_they_stand() {
+        let cases = [
+            (r#"{"background":true,"a":1}"#, r#"{"a":1}"#),
+            (r#"{"a":1,"background":true, "include_sequence" : null }"#, r#"{"a":1}"#),
+            (r#"{ "include_sequence":{"x":[1]} }"#, "{}"),
+            (r#"{"a":{"background":true}}"#, r#"{"a":{"background":true}}"#),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(edited(body, None, false), expected);
+        }
+    }
+
+    #[test]
+    fn usage_is_asked_for_and_other_options_stay() {
+        let cases = [
+            (r#"{"a":1}"#, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
+            (r#"{"stream_options":{},"a":1}"#, r#"{"stream_options":{"include_usage":true},"a":1}"#),
+            (
+                r#"{"stream_options":{"x":1.0,"include_usage":false}}"#,
+                r#"{"stream_options":{"include_usage":true,"x":1.0}}"#,
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(edited(body, None, true), expected);
+        }
+    }
+
+    #[test]
+    fn the_model_gets_the_name_it_has_there() {
+        assert_eq!(edited(r#"{"model":"a","n":1}"#, Some("b\"c"), false), r#"{"model":"b\"c","n":1}"#);
+    }
+}

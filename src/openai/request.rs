@@ -1,0 +1,234 @@
+//! A chat-completion request: typed where it is read, untouched bytes otherwise.
+//!
+//! Start at [`ChatRequest::parse`]; what goes to an upstream is [`ChatRequest::upstream_body`].
+
+use std::{collections::BTreeMap, fmt};
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, de};
+use utoipa::ToSchema;
+
+use super::{Int, Invalid, Message, edit};
+
+/// The most choices that one request may ask for, as OpenAI has it.
+pub const MAX_CHOICES: i64 = 128;
+
+/// The body of `POST /v1/chat/completions`. Members that are not listed are passed on to
+/// the upstream as they came.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct ChatParams {
+    /// The model's public name.
+    #[schema(min_length = 1, example = "tokenfall-mock")]
+    pub model: String,
+    /// The conversation so far.
+    #[schema(min_items = 1)]
+    pub messages: Vec<Message>,
+    /// Answer with an event stream. Nothing else decides it, no `Accept` header either.
+    #[serde(default)]
+    pub stream: Option<bool>,
+    /// What a stream shows.
+    #[serde(default)]
+    pub stream_options: Option<StreamOptions>,
+    /// How many choices to generate.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 128)]
+    pub n: Option<Int<1, MAX_CHOICES>>,
+    /// The most tokens to generate, for older models.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    pub max_tokens: Option<Int<0, { i64::MAX }>>,
+    /// The most tokens to generate.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    pub max_completion_tokens: Option<Int<0, { i64::MAX }>>,
+    /// Where to stop: one text or several.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+    /// The mock's answer, its ids and its times are a function of the request when this is set.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    pub seed: Option<Int<{ i64::MIN }, { i64::MAX }>>,
+    /// Sampling temperature.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    #[serde(default)]
+    pub top_p: Option<f64>,
+    /// Up to 16 labels, kept with a stored completion.
+    #[serde(default)]
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Keep the completion, to be listed and retrieved.
+    #[serde(default)]
+    pub store: Option<bool>,
+    /// Put `sequence_number` into every chunk and error of the stream. Tokenfall's own.
+    #[serde(default)]
+    pub include_sequence: Option<bool>,
+}
+
+/// What a stream shows.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+pub struct StreamOptions {
+    /// One more chunk before the end, with the count of tokens and no choices.
+    #[serde(default)]
+    pub include_usage: Option<bool>,
+    /// Pad chunks to an even size, so that their length tells less of their text. The mock
+    /// does so only when asked.
+    #[serde(default)]
+    pub include_obfuscation: Option<bool>,
+}
+
+/// Where to stop.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Stop {
+    /// At one text.
+    One(String),
+    /// At the first of several.
+    Several(Vec<String>),
+}
+
+impl Stop {
+    /// The texts.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Stop {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+        impl<'de> de::Visitor<'de> for OneOrSeveral {
+            type Value = Stop;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Stop, E> {
+                Ok(Stop::One(text.to_owned()))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Stop, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Stop::Several(texts))
+            }
+        }
+        deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+/// A valid request and the bytes it came in.
+#[derive(Debug, Clone)]
+pub struct ChatRequest {
+    /// What is read of it.
+    pub params: ChatParams,
+    body: Bytes,
+}
+
+impl ChatRequest {
+    /// Reads and validates a body.
+    ///
+    /// # Errors
+    /// [`Invalid`] says which field is wrong, why, and what is allowed.
+    pub fn parse(body: Bytes) -> Result<Self, Invalid> {
+        let params: ChatParams = read(&body)?;
+        let refuse = |param: &str, message: &str| {
+            Err(Invalid {
+                message: format!("{param}: {message}"),
+                param: Some(param.to_owned()),
+            })
+        };
+        if params.model.is_empty() {
+            return refuse("model", "expected the name of a model, got an empty string");
+        }
+        if params.messages.is_empty() {
+            return refuse("messages", "expected at least one message, got none");
+        }
+        Ok(Self { params, body })
+    }
+
+    /// The client wants an event stream.
+    pub fn is_streaming(&self) -> bool {
+        self.params.stream == Some(true)
+    }
+
+    /// The client wants the usage chunk.
+    pub fn includes_usage(&self) -> bool {
+        let options = self.params.stream_options.as_ref();
+        options.and_then(|o| o.include_usage) == Some(true)
+    }
+
+    /// How many choices are asked for.
+    pub fn choices(&self) -> u32 {
+        let n = self.params.n.map_or(1, Int::get);
+        u32::try_from(n).unwrap_or(1)
+    }
+
+    /// The most tokens that each choice may have.
+    pub fn max_tokens(&self) -> Option<usize> {
+        let limit = self.params.max_completion_tokens.or(self.params.max_tokens);
+        limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX))
+    }
+
+    /// The bytes of the body as it came.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body for an upstream: as it came, but without our own fields, with the model's
+    /// name there and, for a stream if `asks_usage`, with the usage chunk asked for.
+    pub fn upstream_body(&self, model: Option<&str>, asks_usage: bool) -> Bytes {
+        // A body that was parsed is an object, and so are its stream options.
+        edit::upstream_body(&self.body, model, asks_usage && self.is_streaming())
+            .unwrap_or_else(|_| self.body.clone())
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Invalid> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        match cause.classify() {
+            serde_json::error::Category::Data => wrong_field(&path, &cause),
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => not_json(&cause),
+        }
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Invalid {
+    Invalid {
+        message: format!("The body is not valid JSON: {error}."),
+        param: None,
+    }
+}
+
+fn wrong_field(path: &str, error: &serde_json::Error) -> Invalid {
+    let text = error.to_string();
+    // Line and column mean nothing for a body of one line.
+    let reason = text.rfind(" at line ").map_or(&text[..], |at| &text[..at]);
+    let path = (path != ".").then_some(path);
+    let missing = reason
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    let (param, reason) = match (path, missing) {
+        (Some(path), Some(field)) => (Some(format!("{path}.{field}")), "missing, but required"),
+        (None, Some(field)) => (Some(field.to_owned()), "missing, but required"),
+        (path, None) => (path.map(str::to_owned), reason),
+    };
+    Invalid {
+        message: format!("{}: {reason}", param.as_deref().unwrap_or("The body")),
+        param,
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,0 +1,211 @@
+//! The facts of a chunk, and the only rewrites its bytes ever get.
+//!
+//! An upstream's chunk is never parsed into our types and written again: one pass finds
+//! what the stream's bookkeeping needs, and [`Facts::rewrite`] replaces the top-level `id`
+//! and cuts a top-level `"error": null`. Start at [`scan`].
+
+use std::ops::Range;
+
+use bytes::{BufMut, BytesMut};
+
+use super::json::{JsonError, Kind, Walk};
+
+/// What the pump needs to know of one chunk (or of one whole completion).
+///
+/// Choices are bits by their `index`, so that a chunk's facts never allocate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Choices that appear in the chunk.
+    pub seen: u128,
+    /// Choices that carry a `finish_reason` other than null and `""`.
+    pub finished: u128,
+    /// A choice carries an `error`, or finished for the reason `error`.
+    pub choice_failed: bool,
+    /// A delta holds more than a role: text, reasoning, a refusal, a tool call.
+    pub has_content: bool,
+    /// The value of `usage`, when it is an object.
+    pub usage: Option<Range<usize>>,
+    /// The value of a top-level `error` that is not null.
+    pub error: Option<Range<usize>>,
+    /// The value of the top-level `id`, to be replaced.
+    pub id: Option<Range<usize>>,
+    /// A top-level `"error": null` with its comma, to be cut out.
+    pub null_error: Option<Range<usize>>,
+    /// The object's closing brace.
+    pub brace: usize,
+    /// How many members the object has.
+    pub members: usize,
+}
+
+impl Facts {
+    /// A chunk of usage alone: an empty (or no) list of choices beside it.
+    pub fn is_usage_only(&self) -> bool {
+        self.usage.is_some() && self.seen == 0 && self.error.is_none()
+    }
+
+    /// Appends `json` to `out` with `id` as its top-level id, `"error": null` cut out and, if
+    /// asked for, `"sequence_number"` as its last member.
+    ///
+    /// `json` must be the bytes these facts were read from.
+    pub fn rewrite(&self, json: &[u8], id: &str, sequence: Option<u64>, out: &mut BytesMut) {
+        let mut edits = [
+            (self.id.clone(), Edit::Id),
+            (self.null_error.clone(), Edit::Cut),
+        ];
+        let start = |edit: &(Option<Range<usize>>, Edit)| edit.0.as_ref().map(|r| r.start);
+        if start(&edits[0]) > start(&edits[1]) {
+            edits.swap(0, 1);
+        }
+        let mut from = 0;
+        for (range, edit) in edits {
+            let Some(range) = range else { continue };
+            out.put_slice(&json[from..range.start]);
+            if let Edit::Id = edit {
+                out.put_u8(b'"');
+                out.put_slice(id.as_bytes());
+                out.put_u8(b'"');
+            }
+            from = range.end;
+        }
+        out.put_slice(&json[from..self.brace]);
+        if let Some(number) = sequence {
+            let left = self.members - usize::from(self.null_error.is_some());
+            let comma = if left == 0 { "" } else { "," };
+            out.put_slice(format!("{comma}\"sequence_number\":{number}").as_bytes());
+        }
+        out.put_slice(&json[self.brace..]);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Edit {
+    Id,
+    Cut,
+}
+
+/// Reads the facts of a chunk or of a whole completion, and checks that it is a JSON object.
+///
+/// # Errors
+/// [`JsonError`] where it is not: bad JSON, a choice without an index in 0 to 127, or a
+/// top-level key of interest that stands there twice.
+pub fn scan(json: &[u8]) -> Result<Facts, JsonError> {
+    let mut facts = Facts::default();
+    let mut walk = Walk::new(json);
+    let mut known = Known::default();
+    let mut cuts_next_comma = false;
+    walk.object(|walk, member| {
+        if let (true, Some(comma), Some(cut)) =
+            (cuts_next_comma, member.comma, &mut facts.null_error)
+        {
+            cut.end = comma + 1;
+            cuts_next_comma = false;
+        }
+        facts.members += 1;
+        known.check(member.key, member.start)?;
+        match member.key {
+            b"id" => facts.id = Some(walk.value()?.1),
+            b"usage" => {
+                let (kind, range) = walk.value()?;
+                if let Kind::Container { .. } = kind {
+                    facts.usage = Some(range);
+                }
+            }
+            b"error" => {
+                let (kind, range) = walk.value()?;
+                if kind == Kind::Null {
+                    facts.null_error = Some(member.comma.unwrap_or(member.start)..range.end);
+                    cuts_next_comma = member.comma.is_none();
+                } else {
+                    facts.error = Some(range);
+                }
+            }
+            b"choices" if matches!(walk.peek(), Some(Kind::Container { .. })) => {
+                walk.array(|walk| choice(walk, &mut facts))?;
+            }
+            _ => drop(walk.value()?),
+        }
+        Ok(())
+    })?;
+    facts.brace = walk.at() - 1;
+    walk.end()?;
+    Ok(facts)
+}
+
+/// Which of the keys that decide something have been met.
+#[derive(Default)]
+struct Known([bool; 4]);
+
+impl Known {
+    fn check(&mut self, key: &[u8], at: usize) -> Result<(), JsonError> {
+        let slot = match key {
+            b"id" => 0,
+            b"error" => 1,
+            b"choices" => 2,
+            b"usage" => 3,
+            _ => return Ok(()),
+        };
+        // Parsers differ in which of two they take, so nobody may guess.
+        if std::mem::replace(&mut self.0[slot], true) {
+            let what = "a key that stands twice";
+            return Err(JsonError { at, what });
+        }
+        Ok(())
+    }
+}
+
+fn choice(walk: &mut Walk<'_>, facts: &mut Facts) -> Result<(), JsonError> {
+    let start = walk.at();
+    let mut index = None;
+    let mut is_finished = false;
+    walk.object(|walk, member| {
+        match member.key {
+            b"index" => index = Some(index_bit(walk)?),
+            b"finish_reason" => is_finished = finish(walk, facts)?,
+            b"error" => facts.choice_failed |= walk.value()?.0.is_something(),
+            b"delta" | b"message" if matches!(walk.peek(), Some(Kind::Container { .. })) => {
+                walk.object(|walk, member| delta_member(walk, member.key, facts))?;
+            }
+            b"text" => facts.has_content |= walk.value()?.0.is_something(),
+            _ => drop(walk.value()?),
+        }
+        Ok(())
+    })?;
+    let Some(bit) = index else {
+        let what = "a choice without an index";
+        return Err(JsonError { at: start, what });
+    };
+    facts.seen |= bit;
+    if is_finished {
+        facts.finished |= bit;
+    }
+    Ok(())
+}
+
+/// Any non-empty member of a delta but the role is content (PROTOCOL: failover).
+fn delta_member(walk: &mut Walk<'_>, key: &[u8], facts: &mut Facts) -> Result<(), JsonError> {
+    let (kind, _) = walk.value()?;
+    facts.has_content |= key != b"role" && kind.is_something();
+    Ok(())
+}
+
+fn index_bit(walk: &mut Walk<'_>) -> Result<u128, JsonError> {
+    let (_, range) = walk.value()?;
+    let index = std::str::from_utf8(walk.slice(&range));
+    let index = index.ok().and_then(|digits| digits.parse::<u32>().ok());
+    index
+        .and_then(|index| 1_u128.checked_shl(index))
+        .ok_or(JsonError {
+            at: range.start,
+            what: "a choice index outside 0 to 127",
+        })
+}
+
+fn finish(walk: &mut Walk<'_>, facts: &mut Facts) -> Result<bool, JsonError> {
+    let (kind, range) = walk.value()?;
+    facts.choice_failed |= walk.slice(&range) == b"\"error\"";
+    Ok(kind.is_something())
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

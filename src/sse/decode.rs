@@ -1,0 +1,205 @@
+//! Bytes to events, whatever the line ends and wherever the reads split.
+//!
+//! A line that lies within one read is handed on as a slice of that read; bytes are
+//! copied only when a line or an event spans several.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
+
+/// One dispatched event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    /// The `data` lines, joined with LF.
+    pub data: Bytes,
+    /// The `event` field; empty means `message`.
+    pub name: Bytes,
+    /// The last `id` seen on the stream, this event's or an earlier one's.
+    pub last_id: Bytes,
+    /// A reconnection time in milliseconds, when one stood in this event's block.
+    pub retry: Option<u64>,
+}
+
+/// Why a stream cannot be decoded further.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
+pub enum DecodeError {
+    /// An event (or a line of it) outgrew the limit.
+    #[error("an event is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// The limit it outgrew.
+        max_bytes: usize,
+    },
+}
+
+/// An incremental decoder of one event stream.
+///
+/// Feed it with [`push`](Self::push), then call [`next`](Self::next) until it is `None`. What
+/// is unfinished at the end of the stream is discarded, as section 9.2.6 demands.
+#[derive(Debug)]
+pub struct Decoder {
+    input: Bytes,
+    // The start of a line whose end has not come yet.
+    partial: BytesMut,
+    // A CR ended the last line: an LF directly after it belongs to it.
+    skip_lf: bool,
+    at_start: bool,
+    max_bytes: usize,
+    block: Block,
+    last_id: Bytes,
+}
+
+/// The fields of the event being read.
+#[derive(Debug, Default)]
+struct Block {
+    // The first data line as it came; `more` takes over when a second one follows.
+    first: Option<Bytes>,
+    more: BytesMut,
+    name: Bytes,
+    retry: Option<u64>,
+}
+
+impl Decoder {
+    /// A decoder that refuses events of more than `max_bytes`.
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            input: Bytes::new(),
+            partial: BytesMut::new(),
+            skip_lf: false,
+            at_start: true,
+            max_bytes,
+            block: Block::default(),
+            last_id: Bytes::new(),
+        }
+    }
+
+    /// Hands over the next read. The events of the one before must have been taken.
+    pub fn push(&mut self, read: Bytes) {
+        debug_assert!(self.input.is_empty(), "events of the last read are left");
+        self.input = read;
+    }
+
+    /// The next complete event of what was pushed, or `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`]; the stream cannot be read on after it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator would end at None"
+    )]
+    pub fn next(&mut self) -> Option<Result<Event, DecodeError>> {
+        loop {
+            let line = match self.line()? {
+                Ok(line) => line,
+                Err(error) => return Some(Err(error)),
+            };
+            if line.is_empty() {
+                if let Some(event) = self.dispatch() {
+                    return Some(Ok(event));
+                }
+            } else if let Err(error) = self.field(&line) {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    /// The next whole line without its end.
+    fn line(&mut self) -> Option<Result<Bytes, DecodeError>> {
+        if self.skip_lf && !self.input.is_empty() {
+            self.skip_lf = false;
+            if self.input[0] == b'\n' {
+                let _ = self.input.split_to(1);
+            }
+        }
+        let end = memchr2(b'\r', b'\n', &self.input);
+        let length = end.unwrap_or(self.input.len());
+        if self.partial.len() + length > self.max_bytes {
+            return Some(Err(DecodeError::TooLarge {
+                max_bytes: self.max_bytes,
+            }));
+        }
+        let piece = self.input.split_to(length);
+        if end.is_none() {
+            self.partial.extend_from_slice(&piece);
+            return None;
+        }
+        self.skip_lf = self.input[0] == b'\r';
+        let _ = self.input.split_to(1); // the line end itself
+        let line = if self.partial.is_empty() {
+            piece
+        } else {
+            self.partial.extend_from_slice(&piece);
+            self.partial.split().freeze()
+        };
+        Some(Ok(self.without_bom(line)))
+    }
+
+    fn without_bom(&mut self, mut line: Bytes) -> Bytes {
+        if std::mem::take(&mut self.at_start) && line.starts_with(b"\xEF\xBB\xBF") {
+            return line.split_off(3);
+        }
+        line
+    }
+
+    fn field(&mut self, line: &Bytes) -> Result<(), DecodeError> {
+        let colon = memchr::memchr(b':', line);
+        let name = &line[..colon.unwrap_or(line.len())];
+        let value = match colon {
+            Some(at) if line.get(at + 1) == Some(&b' ') => line.slice(at + 2..),
+            Some(at) => line.slice(at + 1..),
+            None => Bytes::new(),
+        };
+        match name {
+            b"data" => return self.data(value),
+            b"event" => self.block.name = value,
+            b"id" if !value.contains(&0) => self.last_id = value,
+            b"retry" => self.block.retry = digits(&value).or(self.block.retry),
+            _ => {} // a comment (an empty name), or a field to be ignored
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, value: Bytes) -> Result<(), DecodeError> {
+        let block = &mut self.block;
+        let Some(first) = &block.first else {
+            block.first = Some(value);
+            return Ok(());
+        };
+        if block.more.is_empty() {
+            block.more.extend_from_slice(first);
+        }
+        block.more.extend_from_slice(b"\n");
+        block.more.extend_from_slice(&value);
+        if block.more.len() > self.max_bytes {
+            return Err(DecodeError::TooLarge {
+                max_bytes: self.max_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self) -> Option<Event> {
+        let block = std::mem::take(&mut self.block);
+        let first = block.first?;
+        Some(Event {
+            data: if block.more.is_empty() {
+                first
+            } else {
+                block.more.freeze()
+            },
+            name: block.name,
+            last_id: self.last_id.clone(),
+            retry: block.retry,
+        })
+    }
+}
+
+/// A number of ASCII digits alone, as section 9.2.6 wants `retry` to be.
+fn digits(value: &[u8]) -> Option<u64> {
+    let is_digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_digits
+        .then(|| std::str::from_utf8(value).ok()?.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,10 @@
+//! `text/event-stream`, bytes to events and back (WHATWG HTML, section 9.2).
+//!
+//! Knows nothing of OpenAI or HTTP. Start at [`Decoder`] for reading and
+//! [`data_frame`] for writing.
+
+mod decode;
+mod encode;
+
+pub use decode::{DecodeError, Decoder, Event};
+pub use encode::{Field, FieldError, data_frame, write_data, write_field};

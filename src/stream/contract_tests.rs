@@ -1,0 +1,322 @@
+//! What every store promises. Each case runs against every implementation in [`stores`].
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::stream::{
+    AppendError, Batch, Cursor, CursorError, End, Event, HeartbeatForm, Kind, OnDisconnect, Seq,
+};
+
+const OWNER: Owner = Owner([1; 32]);
+
+fn settings() -> Settings {
+    Settings {
+        commit_after: Duration::from_secs(3),
+        heartbeat: Duration::from_secs(15),
+        heartbeat_form: HeartbeatForm::Auto,
+        on_disconnect: OnDisconnect::Cancel,
+        max_detached: Duration::from_secs(900),
+        event_bytes: 1000,
+        log_bytes: 10_000,
+        budget_bytes: 100_000,
+        retention: Duration::from_secs(300),
+        max_expired: 2,
+        write_deadline: Duration::from_secs(30),
+    }
+}
+
+/// Every implementation, made anew; a further store is a further line.
+fn stores() -> Vec<(&'static str, Arc<dyn StreamStore>)> {
+    vec![("memory", Arc::new(MemoryStore::new(&settings())))]
+}
+
+fn id(n: u8) -> Id {
+    Id::new("log-", [n; 16])
+}
+
+fn chunk(text: &str) -> Event {
+    Event {
+        kind: Kind::Chunk,
+        frame: Bytes::copy_from_slice(text.as_bytes()),
+    }
+}
+
+async fn found(store: &dyn StreamStore, n: u8) -> Arc<Log> {
+    match store.find(OWNER, &id(n)).await.expect("a store that answers") {
+        Lookup::Found(log) => log,
+        other @ (Lookup::Expired | Lookup::Unknown) => panic!("{other:?}"),
+    }
+}
+
+async fn create(store: &dyn StreamStore, n: u8) -> Producer {
+    store.create(id(n), OWNER).await.expect("room")
+}
+
+fn texts(events: &[Event]) -> String {
+    let text = |event: &Event| String::from_utf8_lossy(&event.frame).into_owned();
+    events.iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn what_is_appended_is_read_in_order_and_then_the_end() {
+    for (name, store) in stores() {
+        let mut producer = create(&*store, 1).await;
+        for text in ["a", "b"] {
+            producer.append(chunk(text)).expect("within the limits");
+        }
+        producer.finish([chunk("c")], End::Completed);
+        let log = found(&*store, 1).await;
+        let mut reader = log.reader(Cursor::START).expect("the start");
+        assert_eq!(texts(&reader.rest().await), "abc", "{name}");
+        assert_eq!(log.end(), Some(End::Completed), "{name}");
+        assert_eq!(reader.cursor().to_string(), "1-3", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_follower_waits_for_what_comes() {
+    for (name, store) in stores() {
+        let mut producer = create(&*store, 1).await;
+        producer.append(chunk("a")).expect("within the limits");
+        let mut reader = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        let mut events = Vec::new();
+        assert_eq!(reader.batch(&mut events).await, Batch::Events);
+        let follower = tokio::spawn(async move {
+            events.append(&mut reader.rest().await);
+            texts(&events)
+        });
+        tokio::task::yield_now().await;
+        producer.append(chunk("b")).expect("within the limits");
+        tokio::task::yield_now().await;
+        producer.finish([chunk("c")], End::Cancelled);
+        assert_eq!(follower.await.expect("no panic"), "abc", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_owner_finds_a_log() {
+    for (name, store) in stores() {
+        let _producer = create(&*store, 1).await;
+        let other = store.find(Owner([2; 32]), &id(1)).await;
+        assert!(matches!(other, Ok(Lookup::Unknown)), "{name}");
+        let unknown = store.find(OWNER, &id(2)).await;
+        assert!(matches!(unknown, Ok(Lookup::Unknown)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn cursors_the_log_never_had_are_invalid() {
+    for (name, store) in stores() {
+        let mut producer = create(&*store, 1).await;
+        producer.append(chunk("a")).expect("within the limits");
+        let log = found(&*store, 1).await;
+        let at = |epoch, seq| log.reader(Cursor { epoch, seq: Seq(seq) }).err();
+        assert_eq!(at(1, 1), None, "{name}");
+        assert_eq!(at(1, 2), Some(CursorError::Invalid), "{name}: past the end");
+        assert_eq!(at(2, 1), Some(CursorError::Invalid), "{name}: of no epoch");
+        assert_eq!(at(1, u64::MAX), Some(CursorError::Invalid), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn limits_admit_what_reaches_them_and_nothing_more() {
+    for (name, store) in stores() {
+        let mut producer = create(&*store, 1).await;
+        assert_eq!(producer.append(chunk(&"x".repeat(1000))), Ok(()), "{name}");
+        let too_large = producer.append(chunk(&"x".repeat(1001)));
+        assert_eq!(too_large, Err(AppendError::Event(1000)), "{name}");
+        let refused = loop {
+            if let Err(error) = producer.append(chunk(&"x".repeat(1000))) {
+                break error;
+            }
+        };
+        assert_eq!(refused, AppendError::Log(10_000), "{name}");
+        producer.finish([chunk("error")], End::Failed("log_too_large"));
+        let log = found(&*store, 1).await;
+        let (events, end) = log.snapshot();
+        assert_eq!(events.last().map(|e| &e.frame[..]), Some(b"error".as_slice()), "{name}");
+        assert_eq!(end, Some(End::Failed("log_too_large")), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_log_expires_after_its_retention_and_a_live_one_never() {
+    for (name, store) in stores() {
+        create(&*store, 1).await.finish([chunk("a")], End::Completed);
+        let _live = create(&*store, 2).await;
+        tokio::time::advance(Duration::from_secs(299)).await;
+        let mut reader = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Expired)), "{name}");
+        let _ = tokio::time::timeout(Duration::from_secs(3), store.tend()).await; // tends for ever
+        assert!(matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Expired)), "{name}");
+        assert_eq!(texts(&reader.rest().await), "a", "{name}: who reads may finish");
+        found(&*store, 2).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_of_expired_logs_are_forgotten_beyond_their_limit() {
+    for (name, store) in stores() {
+        for n in 1..=3 {
+            create(&*store, n).await.finish([], End::Completed);
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(302), store.tend()).await; // tends for ever
+        assert!(matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Unknown)), "{name}");
+        assert!(matches!(store.find(OWNER, &id(2)).await, Ok(Lookup::Expired)), "{name}");
+        assert!(matches!(store.find(OWNER, &id(3)).await, Ok(Lookup::Expired)), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn over_the_budget_the_oldest_finished_log_goes_first() {
+    for (name, store) in stores() {
+        for n in 0..30 {
+            let mut producer = create(&*store, n).await;
+            for _ in 0..4 {
+                producer.append(chunk(&"x".repeat(1000))).expect("within the limits");
+            }
+            producer.finish([], End::Completed);
+        }
+        let _newest = create(&*store, 31).await;
+        assert!(matches!(store.find(OWNER, &id(0)).await, Ok(Lookup::Expired | Lookup::Unknown)), "{name}");
+        found(&*store, 29).await;
+    }
+}
+
+#[tokio::test]
+async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() {
+    for (name, store) in stores() {
+        let mut live = Vec::new();
+        let refused = loop {
+            let n = u8::try_from(live.len()).expect("a bounded number");
+            match store.create(id(n), OWNER).await {
+                Ok(mut producer) => {
+                    for _ in 0..9 {
+                        producer.append(chunk(&"x".repeat(1000))).expect("within the limits");
+                    }
+                    live.push(producer);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, StoreError::Full, "{name}");
+        assert_eq!(live.len(), 10, "{name}: ten logs of 9 to 10 KB exceed 100 KB");
+        live.remove(0).finish([], End::Completed);
+        assert!(store.create(id(99), OWNER).await.is_ok(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_log_of_the_same_id_is_the_one_found() {
+    for (name, store) in stores() {
+        create(&*store, 1).await.finish([chunk("old")], End::Completed);
+        let mut old = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        create(&*store, 1).await.finish([chunk("new")], End::Completed);
+        let mut new = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        assert_eq!(texts(&old.rest().await), "old", "{name}");
+        assert_eq!(texts(&new.rest().await), "new", "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_abandoned_once_its_last_reader_stays_away() {
+    for (name, store) in stores() {
+        let producer = create(&*store, 1).await;
+        let log = Arc::clone(producer.log());
+        let reader = log.reader(Cursor::START).expect("start");
+        let second = log.reader(Cursor::START).expect("start");
+        let grace = || Duration::from_secs(5);
+        let is_abandoned = |wait| {
+            let log = Arc::clone(&log);
+            async move {
+                let wait = Duration::from_millis(wait);
+                tokio::time::timeout(wait, log.abandoned(grace)).await.is_ok()
+            }
+        };
+        drop(reader);
+        assert!(!is_abandoned(60_000).await, "{name}: one is left");
+        drop(second);
+        assert!(!is_abandoned(4_900).await, "{name}: the grace runs");
+        let back = log.reader(Cursor::START).expect("start");
+        assert!(!is_abandoned(60_000).await, "{name}: it came back");
+        drop(back);
+        assert!(is_abandoned(5_100).await, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_attach_while_the_log_grows_miss_and_repeat_nothing() {
+    for (name, store) in stores() {
+        for round in 0..200_u8 {
+            let mut producer = create(&*store, round).await;
+            let log = Arc::clone(producer.log());
+            let readers: Vec<_> = (0..4)
+                .map(|_| {
+                    let log = Arc::clone(&log);
+                    tokio::spawn(async move {
+                        let mut reader = log.reader(Cursor::START).expect("start");
+                        let mut events = reader.rest().await;
+                        let (half, _) = events.split_at(events.len() / 2);
+                        let cursor = Cursor { seq: Seq(half.len() as u64), ..Cursor::START };
+                        let tail = log.reader(cursor).expect("a place").rest().await;
+                        assert_eq!(texts(&events[half.len()..]), texts(&tail));
+                        texts(&std::mem::take(&mut events))
+                    })
+                })
+                .collect();
+            let mut whole = String::new();
+            for n in 0..50 {
+                whole.push_str(&format!("{n},"));
+                producer.append(chunk(&format!("{n},"))).expect("within the limits");
+                tokio::task::yield_now().await;
+            }
+            producer.finish([], End::Completed);
+            for reader in readers {
+                assert_eq!(reader.await.expect("no panic"), whole, "{name}");
+            }
+            assert_eq!(log.readers(), 0, "{name}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn prefix_and_tail_are_the_whole_for_every_cut(frames in prop::collection::vec(".{0,9}", 0..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            for (_, store) in stores() {
+                let mut producer = create(&*store, 1).await;
+                let log = Arc::clone(producer.log());
+                let mut heads = vec![log.reader(Cursor::START).expect("start")];
+                for frame in &frames {
+                    producer.append(chunk(frame)).expect("within the limits");
+                    heads.push(log.reader(Cursor::START).expect("start"));
+                }
+                producer.finish([], End::Completed);
+                for at in 0..=frames.len() {
+                    let cursor = Cursor { seq: Seq(at as u64), ..Cursor::START };
+                    let tail = log.reader(cursor).expect("a place").rest().await;
+                    assert_eq!(frames[..at].concat() + &texts(&tail), frames.concat());
+                }
+                for mut head in heads {
+                    assert_eq!(texts(&head.rest().await), frames.concat());
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn the_budget_gets_back_every_byte() {
+    let store = MemoryStore::new(&settings());
+    let log = Log::new(id(1), OWNER, store.caps, Arc::clone(&store.budget));
+    let mut producer = Producer::new(Arc::clone(&log), |_| {});
+    producer.append(chunk("abc")).expect("within the limits");
+    assert_eq!(store.budget().used(), log.bytes());
+    drop((producer, log));
+    assert_eq!(store.budget().used(), 0);
+}

@@ -1,0 +1,165 @@
+//! Logs in this process' memory.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Budget, Caps, Id, Log, Lookup, Owner, Producer, Settings, StoreError, StoreFuture, StreamStore,
+};
+
+/// How often finished logs are looked through when nothing else asks for it.
+const SWEEP: Duration = Duration::from_secs(1);
+
+type Key = (Owner, Id);
+
+/// The store of a single node.
+pub struct MemoryStore {
+    caps: Caps,
+    retention: Duration,
+    max_expired: usize,
+    budget: Arc<Budget>,
+    shelves: Arc<Mutex<Shelves>>,
+}
+
+#[derive(Default)]
+struct Shelves {
+    logs: HashMap<Key, Arc<Log>>,
+    // In the order in which they ended, so also in that in which they expire.
+    finished: VecDeque<Arc<Log>>,
+    // Names of logs that are gone, oldest first, to tell "expired" from "never was".
+    expired: HashSet<Key>,
+    expired_order: VecDeque<Key>,
+}
+
+impl MemoryStore {
+    /// An empty store with the limits of `settings`.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            caps: Caps {
+                event_bytes: settings.event_bytes,
+                log_bytes: settings.log_bytes,
+            },
+            retention: settings.retention,
+            max_expired: settings.max_expired,
+            budget: Arc::new(Budget::new(settings.budget_bytes)),
+            shelves: Arc::default(),
+        }
+    }
+
+    /// The bytes that its logs hold together.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Lets go of finished logs: those past their retention, and the oldest while the
+    /// budget is exceeded.
+    fn sweep(&self) {
+        let now = Instant::now();
+        let mut gone = Vec::new();
+        let mut shelves = self.shelves();
+        let mut bytes = self.budget.used();
+        while let Some(oldest) = shelves.finished.front() {
+            let has_expired = self.has_expired(oldest, now);
+            if !has_expired && bytes <= self.budget.max_bytes() {
+                break;
+            }
+            bytes = bytes.saturating_sub(oldest.bytes());
+            if let Some(log) = shelves.finished.pop_front() {
+                shelves.let_go(&log, self.max_expired);
+                gone.push(log);
+            }
+        }
+        // Logs are freed after the lock is released: a large one takes its time.
+        drop(shelves);
+        drop(gone);
+    }
+
+    fn has_expired(&self, log: &Log, now: Instant) -> bool {
+        log.ended_at()
+            .is_some_and(|ended| now >= ended + self.retention)
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        lock(&self.shelves)
+    }
+}
+
+impl StreamStore for MemoryStore {
+    fn create(&self, id: Id, owner: Owner) -> StoreFuture<'_, Producer> {
+        Box::pin(async move {
+            if self.budget.is_exceeded() {
+                self.sweep();
+            }
+            if self.budget.is_exceeded() {
+                return Err(StoreError::Full);
+            }
+            let log = Log::new(id.clone(), owner, self.caps, Arc::clone(&self.budget));
+            self.shelves().logs.insert((owner, id), Arc::clone(&log));
+            let shelves = Arc::clone(&self.shelves);
+            Ok(Producer::new(log, move |log| {
+                lock(&shelves).finished.push_back(Arc::clone(log));
+            }))
+        })
+    }
+
+    fn find<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, Lookup> {
+        Box::pin(async move {
+            let shelves = self.shelves();
+            let key = (owner, id.clone());
+            Ok(match shelves.logs.get(&key) {
+                Some(log) if self.has_expired(log, Instant::now()) => Lookup::Expired,
+                Some(log) => Lookup::Found(Arc::clone(log)),
+                None if shelves.expired.contains(&key) => Lookup::Expired,
+                None => Lookup::Unknown,
+            })
+        })
+    }
+
+    fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(SWEEP) => {}
+                    () = self.budget.exceeded() => {}
+                }
+                self.sweep();
+            }
+        })
+    }
+}
+
+impl Shelves {
+    /// Takes a finished log out, unless a newer one of its name has its place already.
+    fn let_go(&mut self, log: &Arc<Log>, max_expired: usize) {
+        let key = (log.owner(), log.id().clone());
+        let is_current = self.logs.get(&key).is_some_and(|l| Arc::ptr_eq(l, log));
+        if !is_current {
+            return;
+        }
+        self.logs.remove(&key);
+        if self.expired.insert(key.clone()) {
+            self.expired_order.push_back(key);
+        }
+        while self.expired_order.len() > max_expired {
+            if let Some(oldest) = self.expired_order.pop_front() {
+                self.expired.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn lock(shelves: &Mutex<Shelves>) -> MutexGuard<'_, Shelves> {
+    // Collections are left whole by every operation under the lock.
+    shelves.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "contract_tests.rs"]
+mod tests;

@@ -1,0 +1,25 @@
+//! The append-only record of one generation, and where such records live.
+//!
+//! A log outlives its readers and its producer. It knows nothing of HTTP or JSON: frames
+//! are opaque bytes. Start at [`Producer::append`] and [`Log::reader`]; what a
+//! reconnecting client receives is decided in [`Log::reader`] and `Reader::poll_batch`.
+
+mod budget;
+mod cursor;
+mod end;
+mod id;
+mod log;
+mod memory;
+mod reader;
+mod settings;
+mod store;
+
+pub use budget::Budget;
+pub use cursor::{Cursor, CursorError, Seq};
+pub use end::End;
+pub use id::{Id, IdError, Owner};
+pub use log::{AppendError, Caps, Event, Kind, Log, Producer};
+pub use memory::MemoryStore;
+pub use reader::{Batch, Reader};
+pub use settings::{Grace, HeartbeatForm, OnDisconnect, Settings};
+pub use store::{Lookup, StoreError, StoreFuture, StreamStore};

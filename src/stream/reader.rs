@@ -1,0 +1,114 @@
+//! A place in a log that moves: live and replay are the same code.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Cursor, Event, Kind, Log, Seq};
+
+/// How many bytes one batch carries before it stops taking further events.
+const BATCH_BYTES: usize = 32 * 1024;
+
+/// What a reader finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// Events were taken, at least one.
+    Events,
+    /// The log has ended and everything was read.
+    End,
+}
+
+/// Reads a log from a place on. Dropping it is how a client leaves.
+#[derive(Debug)]
+pub struct Reader {
+    log: Arc<Log>,
+    read: Seq,
+    place: usize,
+}
+
+impl Reader {
+    pub(super) fn new(log: Arc<Log>, read: Seq, place: usize) -> Self {
+        Self { log, read, place }
+    }
+
+    /// The log that is read.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The place reached.
+    pub fn cursor(&self) -> Cursor {
+        Cursor {
+            seq: self.read,
+            ..Cursor::START
+        }
+    }
+
+    /// Takes the events after the place reached into `out`, as many as are ready up to a
+    /// bound of 32 KiB; waits only when there are none and the log has not ended.
+    pub fn poll_batch(&mut self, cx: &mut Context<'_>, out: &mut Vec<Event>) -> Poll<Batch> {
+        let mut state = self.log.lock();
+        let from = usize::try_from(self.read.0).unwrap_or(usize::MAX);
+        let mut bytes = 0;
+        for event in state.events.get(from..).unwrap_or_default() {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+            bytes += event.frame.len();
+            out.push(event.clone());
+            self.read.0 += 1;
+        }
+        if self.read.0 > from as u64 {
+            return Poll::Ready(Batch::Events);
+        }
+        if state.end.is_some() {
+            return Poll::Ready(Batch::End);
+        }
+        wait(&mut state.readers[self.place], cx);
+        Poll::Pending
+    }
+
+    /// Waits for something to read; the kind of the next event, or `None` at the end.
+    pub async fn peek(&mut self) -> Option<Kind> {
+        poll_fn(|cx| {
+            let mut state = self.log.lock();
+            let at = usize::try_from(self.read.0).unwrap_or(usize::MAX);
+            if let Some(event) = state.events.get(at) {
+                return Poll::Ready(Some(event.kind));
+            }
+            if state.end.is_some() {
+                return Poll::Ready(None);
+            }
+            wait(&mut state.readers[self.place], cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The next batch into `out`.
+    pub async fn batch(&mut self, out: &mut Vec<Event>) -> Batch {
+        poll_fn(|cx| self.poll_batch(cx, out)).await
+    }
+
+    /// Everything from the place reached to the end of the log.
+    pub async fn rest(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while self.batch(&mut events).await == Batch::Events {}
+        events
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.log.leave(self.place);
+    }
+}
+
+fn wait(place: &mut Option<std::task::Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
+    }
+}

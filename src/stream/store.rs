@@ -1,0 +1,42 @@
+//! Where logs live: the seam between one node and several.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use super::{Id, Log, Owner, Producer};
+
+/// What a store answers with.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// What a look-up finds.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// The log, live or finished.
+    Found(Arc<Log>),
+    /// There was one; its retention is over.
+    Expired,
+    /// None that this owner may know of.
+    Unknown,
+}
+
+/// Why a store cannot take a new log.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
+pub enum StoreError {
+    /// Live logs alone exceed the budget.
+    #[error("the streams under way hold all the memory that streams may have")]
+    Full,
+}
+
+/// Where logs live.
+///
+/// Every implementation passes the contract tests in `stream/contract_tests.rs`.
+pub trait StreamStore: Send + Sync {
+    /// Makes an empty log. One of the same id and owner is no longer found from here on;
+    /// those who read it finish.
+    fn create(&self, id: Id, owner: Owner) -> StoreFuture<'_, Producer>;
+
+    /// Finds a log by owner and id.
+    fn find<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, Lookup>;
+
+    /// Keeps the store within its limits, for as long as it is polled.
+    fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}

@@ -1,0 +1,145 @@
+"""Through the proxy, a real llama.cpp server's answers are its own bytes: only the id is ours.
+
+Compared is a direct answer with a proxied one to the same seeded request. Between two runs of the same request the
+server itself changes its id, `created`, and what it measured; nothing else may differ.
+"""
+
+import re
+import signal
+import subprocess
+
+import httpx
+import pytest
+
+import sse
+from tokenfall import REPOSITORY, clean_environment, wait_for_line
+
+REQUEST = {
+    "model": "tiny-random",
+    "messages": [{"role": "user", "content": "the water is over the gate"}],
+    "temperature": 0,
+    "seed": 3,
+    "max_tokens": 32,
+    # llama.cpp's own field; without it the second of two equal requests finds its prompt in the cache, and says so.
+    "cache_prompt": False,
+}
+STREAM = REQUEST | {"stream": True}
+WITH_USAGE = STREAM | {"stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"temperature": 1.5}, {"logprobs": True, "top_logprobs": 2}, {"return_progress": True}],
+    ids=["greedy", "sampled", "logprobs", "progress"],
+)
+def test_a_stream_is_byte_for_byte_the_upstreams(llama, through, fields):
+    direct = stream(llama, WITH_USAGE | fields)
+    proxied = stream(through, WITH_USAGE | fields)
+    assert comparable(proxied) == comparable(direct)
+    assert b'"timings":{' in proxied[-2] and b'"usage":{' in proxied[-2]
+
+
+def test_a_stream_that_did_not_ask_for_usage_lacks_only_the_usage_chunk(llama, through):
+    direct = stream(llama, WITH_USAGE)
+    usage_chunk = direct.pop(-2)
+    assert b'"choices":[]' in usage_chunk
+    assert comparable(stream(through, STREAM)) == comparable(direct)
+
+
+def test_an_upstream_not_asked_for_usage_is_not_changed_at_all(serve, llama):
+    """llama.cpp puts its `timings` on the usage chunk when there is one, else on the last: nothing is lost here."""
+    config = f'[[models]]\nname = "tiny-random"\nupstreams = [{{ base_url = "{llama}", ask_usage = false }}]\n'
+    with serve(config=config) as proxy:
+        proxied = stream(proxy.base_url, STREAM)
+    assert comparable(proxied) == comparable(stream(llama, STREAM))
+    assert b'"timings":{' in proxied[-2]
+
+
+def test_two_choices_are_each_the_upstreams_own(llama, through):
+    direct, proxied = (comparable(stream(base_url, WITH_USAGE | {"n": 2})) for base_url in (llama, through))
+    # How the two interleave is up to the server's threads.
+    for index in (b'"index":0', b'"index":1'):
+        assert [chunk for chunk in proxied if index in chunk] == [chunk for chunk in direct if index in chunk]
+    assert sorted(proxied) == sorted(direct)
+
+
+def test_every_chunk_has_the_one_id_of_the_head(through):
+    with httpx.stream("POST", f"{through}/chat/completions", json=WITH_USAGE, timeout=30) as response:
+        *chunks, done = sse.payloads(response.read())
+    ids = {ID.search(chunk).group() for chunk in chunks}
+    assert ids == {b'"id":"%s"' % response.headers["x-completion-id"].encode()}
+    assert done == b"[DONE]"
+
+
+def test_a_whole_completion_is_byte_for_byte_the_upstreams(llama, through):
+    direct = httpx.post(f"{llama}/chat/completions", json=REQUEST, timeout=30)
+    proxied = httpx.post(f"{through}/chat/completions", json=REQUEST, timeout=30)
+    assert proxied.headers["content-type"].startswith("application/json")
+    assert comparable([proxied.content]) == comparable([direct.content])
+    assert proxied.json()["id"] != direct.json()["id"]
+
+
+@pytest.mark.parametrize("request_body", [STREAM, REQUEST], ids=["stream", "whole"])
+def test_a_refusal_is_byte_for_byte_the_upstreams(llama, through, request_body):
+    refused = request_body | {"response_format": {"type": "nonsense"}}
+    direct = httpx.post(f"{llama}/chat/completions", json=refused, timeout=30)
+    proxied = httpx.post(f"{through}/chat/completions", json=refused, timeout=30)
+    assert direct.status_code == 400, "or this test has nothing to compare"
+    assert (proxied.status_code, proxied.content) == (direct.status_code, direct.content)
+
+
+def test_every_sdk_reads_it(sdk, through):
+    # The Python SDKs take only fields that they know.
+    asked = [{name: value for name, value in body.items() if name != "cache_prompt"} for body in (WITH_USAGE, REQUEST)]
+    streamed, whole = sdk.ask(through, *({"request": body} for body in asked))
+    assert streamed.error is None and whole.error is None
+    assert streamed.text()
+    assert streamed.choices() == whole.choices()
+    assert streamed.chunks[-1]["usage"]["total_tokens"] == whole.completion["usage"]["total_tokens"]
+
+
+ID = re.compile(rb'"id":"[^"]*"')
+CREATED = re.compile(rb'"created":\d+')
+MEASURED = re.compile(rb'(_ms|_per_second)":[^,}]+')
+
+
+def comparable(payloads: list[bytes]) -> list[bytes]:
+    """Payloads with the values of the id and of clocks replaced; every name, the order and all else stay."""
+    found = []
+    for payload in payloads:
+        payload = ID.sub(b'"id":""', payload)
+        payload = CREATED.sub(b'"created":0', payload)
+        found.append(MEASURED.sub(rb'\1":0', payload))
+    return found
+
+
+def stream(base_url: str, request: dict) -> list[bytes]:
+    response = httpx.post(f"{base_url}/chat/completions", json=request, timeout=30)
+    assert response.status_code == 200, response.text
+    payloads = sse.payloads(response.content)
+    assert len(payloads) > 3, payloads
+    return payloads
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """The base URL of the model server."""
+    directory = tmp_path_factory.mktemp("llama")
+    stdout, stderr = directory / "stdout", directory / "stderr"
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        command = [REPOSITORY / ".venvs/tools/bin/python", REPOSITORY / "tests/tiny_llama.py", "--port", "0"]
+        process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+    try:
+        yield wait_for_line(process, rb"(http://127\.0\.0\.1:\d+/v1)", stdout, stderr)
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def through(serve, llama):
+    """The base URL of the proxy in front of it."""
+    with serve("--upstream", llama) as proxy:
+        yield proxy.base_url
