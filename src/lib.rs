@@ -1,4 +1,14 @@
-//! Tokenfall.
+//! Tokenfall speaks the OpenAI API and cares about one thing: the token stream.
+pub mod access;
+pub mod api;
+pub mod backend;
+pub mod cli;
+pub mod completion;
+pub mod config;
 pub mod openai;
+pub mod server;
 pub mod sse;
 pub mod stream;
+pub mod telemetry;
+pub mod testing;
+pub mod tokens;

@@ -91,9 +91,15 @@ mod tests {
     fn our_own_fields_are_taken_out_wherever_they_stand() {
         let cases = [
             (r#"{"background":true,"a":1}"#, r#"{"a":1}"#),
-            (r#"{"a":1,"background":true, "include_sequence" : null }"#, r#"{"a":1}"#),
+            (
+                r#"{"a":1,"background":true, "include_sequence" : null }"#,
+                r#"{"a":1}"#,
+            ),
             (r#"{ "include_sequence":{"x":[1]} }"#, "{}"),
-            (r#"{"a":{"background":true}}"#, r#"{"a":{"background":true}}"#),
+            (
+                r#"{"a":{"background":true}}"#,
+                r#"{"a":{"background":true}}"#,
+            ),
         ];
         for (body, expected) in cases {
             assert_eq!(edited(body, None, false), expected);
@@ -103,9 +109,18 @@ mod tests {
     #[test]
     fn usage_is_asked_for_and_other_options_stay() {
         let cases = [
-            (r#"{"a":1}"#, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
-            (r#"{"stream_options":null}"#, r#"{"stream_options":{"include_usage":true}}"#),
-            (r#"{"stream_options":{},"a":1}"#, r#"{"stream_options":{"include_usage":true},"a":1}"#),
+            (
+                r#"{"a":1}"#,
+                r#"{"a":1,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options":null}"#,
+                r#"{"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options":{},"a":1}"#,
+                r#"{"stream_options":{"include_usage":true},"a":1}"#,
+            ),
             (
                 r#"{"stream_options":{"x":1.0,"include_usage":false}}"#,
                 r#"{"stream_options":{"include_usage":true,"x":1.0}}"#,
@@ -118,6 +133,9 @@ mod tests {
 
     #[test]
     fn the_model_gets_the_name_it_has_there() {
-        assert_eq!(edited(r#"{"model":"a","n":1}"#, Some("b\"c"), false), r#"{"model":"b\"c","n":1}"#);
+        assert_eq!(
+            edited(r#"{"model":"a","n":1}"#, Some("b\"c"), false),
+            r#"{"model":"b\"c","n":1}"#
+        );
     }
 }

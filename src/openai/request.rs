@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
-use super::{Int, Invalid, Message, edit};
+use super::{Int, Invalid, Message, edit, json::Walk};
 
 /// The most choices that one request may ask for, as OpenAI has it.
 pub const MAX_CHOICES: i64 = 128;
@@ -188,6 +188,11 @@ impl ChatRequest {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Invalid> {
+    // First, because serde skips what it does not know without a limit to its depth.
+    let mut walk = Walk::new(body);
+    walk.value()
+        .and_then(|_| walk.end())
+        .map_err(|error| not_json(&error))?;
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -203,7 +208,7 @@ fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Invalid> {
     Ok(value)
 }
 
-fn not_json(error: &serde_json::Error) -> Invalid {
+fn not_json(error: &dyn fmt::Display) -> Invalid {
     Invalid {
         message: format!("The body is not valid JSON: {error}."),
         param: None,

@@ -20,38 +20,88 @@ fn a_refusal_names_the_field_and_what_is_allowed() {
         (with(r#""n":-1"#), "n", "an integer from 1 to 128"),
         (with(r#""n":129"#), "n", "an integer from 1 to 128"),
         (with(r#""n":1.5"#), "n", "an integer from 1 to 128"),
-        (with(r#""max_tokens":-1"#), "max_tokens", "an integer of at least 0"),
+        (
+            with(r#""max_tokens":-1"#),
+            "max_tokens",
+            "an integer of at least 0",
+        ),
         (with(r#""stream":"yes""#), "stream", "expected a boolean"),
-        (with(r#""stop":5"#), "stop", "a string or an array of strings"),
+        (
+            with(r#""stop":5"#),
+            "stop",
+            "a string or an array of strings",
+        ),
         (with(r#""stop":["a",1]"#), "stop[1]", "expected a string"),
-        (with(r#""stream_options":{"include_usage":1}"#), "stream_options.include_usage", "a boolean"),
-        (r#"{"model":"m","messages":[{"role":"robot"}]}"#.into(), "messages[0].role", "unknown variant `robot`, expected one of"),
-        (r#"{"model":"m","messages":[{"role":"user","content":5}]}"#.into(), "messages[0].content", "a string or an array of content parts"),
-        (r#"{"model":"m","messages":[{"role":"user","content":[{"text":"a"}]}]}"#.into(), "messages[0].content[0].type", "missing, but required"),
+        (
+            with(r#""stream_options":{"include_usage":1}"#),
+            "stream_options.include_usage",
+            "a boolean",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"robot"}]}"#.into(),
+            "messages[0].role",
+            "unknown variant `robot`, expected one of",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":5}]}"#.into(),
+            "messages[0].content",
+            "a string or an array of content parts",
+        ),
+        (
+            r#"{"model":"m","messages":[{"role":"user","content":[{"text":"a"}]}]}"#.into(),
+            "messages[0].content[0].type",
+            "missing, but required",
+        ),
         ("{}".into(), "model", "missing, but required"),
-        (r#"{"model":"m"}"#.into(), "messages", "missing, but required"),
-        (r#"{"model":"m","messages":[]}"#.into(), "messages", "at least one message"),
-        (r#"{"model":"m","messages":"hi"}"#.into(), "messages", "expected a sequence"),
-        (r#"{"model":"","messages":[{"role":"user"}]}"#.into(), "model", "an empty string"),
+        (
+            r#"{"model":"m"}"#.into(),
+            "messages",
+            "missing, but required",
+        ),
+        (
+            r#"{"model":"m","messages":[]}"#.into(),
+            "messages",
+            "at least one message",
+        ),
+        (
+            r#"{"model":"m","messages":"hi"}"#.into(),
+            "messages",
+            "expected a sequence",
+        ),
+        (
+            r#"{"model":"","messages":[{"role":"user"}]}"#.into(),
+            "model",
+            "an empty string",
+        ),
     ];
     for (body, param, why) in cases {
         let (message, at) = refused(&body);
         assert_eq!(at.as_deref(), Some(param), "{body}: {message}");
-        assert!(message.starts_with(param) && message.contains(why), "{body}: {message}");
+        assert!(
+            message.starts_with(param) && message.contains(why),
+            "{body}: {message}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_object_of_json_is_refused_without_a_field() {
-    let deep = format!(r#"{{"model":"m","messages":[],"x":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
+    let deep = format!(
+        r#"{{"model":"m","messages":[],"x":{}{}}}"#,
+        "[".repeat(5000),
+        "]".repeat(5000)
+    );
     for (body, why) in [
         ("", "not valid JSON"),
         ("{", "not valid JSON"),
-        (r#"{"model":"m","messages":[{"role":"user"}]} x"#, "not valid JSON"),
+        (
+            r#"{"model":"m","messages":[{"role":"user"}]} x"#,
+            "not valid JSON",
+        ),
         ("nope", "not valid JSON"),
         ("[]", "The body"),
         ("\"x\"", "The body"),
-        (&deep, "recursion limit"),
+        (&deep, "nested too deep"),
     ] {
         let (message, param) = refused(body);
         assert_eq!(param, None, "{body}: {message}");

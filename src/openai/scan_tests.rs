@@ -15,9 +15,15 @@ fn rewritten(json: &str, sequence: Option<u64>) -> String {
 fn the_id_is_replaced_wherever_it_stands_and_nothing_else_changes() {
     let cases = [
         (r#"{"id":"x","n":1.50}"#, r#"{"id":"chatcmpl-1","n":1.50}"#),
-        (r#"{"a":{"id":"in"},"id":"x"}"#, r#"{"a":{"id":"in"},"id":"chatcmpl-1"}"#),
+        (
+            r#"{"a":{"id":"in"},"id":"x"}"#,
+            r#"{"a":{"id":"in"},"id":"chatcmpl-1"}"#,
+        ),
         (r#" { "id" : null } "#, r#" { "id" : "chatcmpl-1" } "#),
-        (r#"{"choices":[{"index":0,"id":"c"}] , "id":7}"#, r#"{"choices":[{"index":0,"id":"c"}] , "id":"chatcmpl-1"}"#),
+        (
+            r#"{"choices":[{"index":0,"id":"c"}] , "id":7}"#,
+            r#"{"choices":[{"index":0,"id":"c"}] , "id":"chatcmpl-1"}"#,
+        ),
         (r#"{"x":"\u00e9é"}"#, r#"{"x":"\u00e9é"}"#),
     ];
     for (json, expected) in cases {
@@ -31,9 +37,18 @@ fn a_null_error_is_cut_out_with_its_comma() {
         (r#"{"error":null}"#, "{}"),
         (r#"{"error": null , "a":1}"#, r#"{ "a":1}"#),
         (r#"{"a":1,"error":null}"#, r#"{"a":1}"#),
-        (r#"{"a":1, "error":null, "id":"x"}"#, r#"{"a":1, "id":"chatcmpl-1"}"#),
-        (r#"{"id":"x","error":null,"a":1}"#, r#"{"id":"chatcmpl-1","a":1}"#),
-        (r#"{"choices":[{"index":0,"error":null}]}"#, r#"{"choices":[{"index":0,"error":null}]}"#),
+        (
+            r#"{"a":1, "error":null, "id":"x"}"#,
+            r#"{"a":1, "id":"chatcmpl-1"}"#,
+        ),
+        (
+            r#"{"id":"x","error":null,"a":1}"#,
+            r#"{"id":"chatcmpl-1","a":1}"#,
+        ),
+        (
+            r#"{"choices":[{"index":0,"error":null}]}"#,
+            r#"{"choices":[{"index":0,"error":null}]}"#,
+        ),
     ];
     for (json, expected) in cases {
         assert_eq!(rewritten(json, None), expected);
@@ -42,9 +57,15 @@ fn a_null_error_is_cut_out_with_its_comma() {
 
 #[test]
 fn a_sequence_number_becomes_the_last_member() {
-    assert_eq!(rewritten(r#"{"a":1}"#, Some(7)), r#"{"a":1,"sequence_number":7}"#);
+    assert_eq!(
+        rewritten(r#"{"a":1}"#, Some(7)),
+        r#"{"a":1,"sequence_number":7}"#
+    );
     assert_eq!(rewritten("{}", Some(7)), r#"{"sequence_number":7}"#);
-    assert_eq!(rewritten(r#"{"error":null}"#, Some(7)), r#"{"sequence_number":7}"#);
+    assert_eq!(
+        rewritten(r#"{"error":null}"#, Some(7)),
+        r#"{"sequence_number":7}"#
+    );
 }
 
 #[test]
@@ -52,7 +73,10 @@ fn finish_reasons_are_told_per_choice() {
     let json = r#"{"choices":[{"index":0,"finish_reason":"stop"},{"index":127,"finish_reason":""},{"finish_reason":null,"index":2}]}"#;
     let facts = scan(json.as_bytes()).expect("valid");
     assert_eq!(facts.seen, 1 | 1 << 127 | 1 << 2);
-    assert_eq!(facts.finished, 1, "neither null nor \"\" is a finish reason");
+    assert_eq!(
+        facts.finished, 1,
+        "neither null nor \"\" is a finish reason"
+    );
 }
 
 #[test]
@@ -61,10 +85,19 @@ fn content_is_any_non_empty_delta_but_the_role() {
         let json = format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
         scan(json.as_bytes()).expect("valid").has_content
     };
-    for empty in ["{}", "null", r#"{"role":"assistant","content":"","refusal":null,"tool_calls":[]}"#] {
+    for empty in [
+        "{}",
+        "null",
+        r#"{"role":"assistant","content":"","refusal":null,"tool_calls":[]}"#,
+    ] {
         assert!(!has_content(empty), "{empty}");
     }
-    for filled in [r#"{"content":"a"}"#, r#"{"reasoning":"a"}"#, r#"{"tool_calls":[{}]}"#, r#"{"refusal":"no"}"#] {
+    for filled in [
+        r#"{"content":"a"}"#,
+        r#"{"reasoning":"a"}"#,
+        r#"{"tool_calls":[{}]}"#,
+        r#"{"refusal":"no"}"#,
+    ] {
         assert!(has_content(filled), "{filled}");
     }
 }
@@ -73,7 +106,11 @@ fn content_is_any_non_empty_delta_but_the_role() {
 fn errors_and_usage_are_found() {
     let facts = scan(br#"{"choices":[],"usage":{"total_tokens":3}}"#).expect("valid");
     assert!(facts.is_usage_only());
-    assert!(!scan(br#"{"choices":[],"usage":null}"#).expect("valid").is_usage_only());
+    assert!(
+        !scan(br#"{"choices":[],"usage":null}"#)
+            .expect("valid")
+            .is_usage_only()
+    );
     let json = br#"{"error":{"message":"m"}}"#;
     let error = scan(json).expect("valid").error.expect("found");
     assert_eq!(&json[error], br#"{"message":"m"}"#);
@@ -110,11 +147,17 @@ fn json_object() -> impl Strategy<Value = String> {
         Just("[ ]".to_owned()),
     ];
     let key = prop::sample::subsequence(vec!["a", "id", "b", "error", "usage", "c"], 0..=6);
-    (key.prop_shuffle(), prop::collection::vec(value, 6), "[ \n]{0,2}").prop_map(|(keys, values, space)| {
-        let member = |(key, value): (&str, &String)| format!("{space}\"{key}\"{space}:{value}{space}");
-        let members: Vec<_> = keys.into_iter().zip(&values).map(member).collect();
-        format!("{{{}}}", members.join(","))
-    })
+    (
+        key.prop_shuffle(),
+        prop::collection::vec(value, 6),
+        "[ \n]{0,2}",
+    )
+        .prop_map(|(keys, values, space)| {
+            let member =
+                |(key, value): (&str, &String)| format!("{space}\"{key}\"{space}:{value}{space}");
+            let members: Vec<_> = keys.into_iter().zip(&values).map(member).collect();
+            format!("{{{}}}", members.join(","))
+        })
 }
 
 proptest! {

@@ -45,7 +45,11 @@ fn chunk(text: &str) -> Event {
 }
 
 async fn found(store: &dyn StreamStore, n: u8) -> Arc<Log> {
-    match store.find(OWNER, &id(n)).await.expect("a store that answers") {
+    match store
+        .find(OWNER, &id(n))
+        .await
+        .expect("a store that answers")
+    {
         Lookup::Found(log) => log,
         other @ (Lookup::Expired | Lookup::Unknown) => panic!("{other:?}"),
     }
@@ -81,7 +85,10 @@ async fn a_follower_waits_for_what_comes() {
     for (name, store) in stores() {
         let mut producer = create(&*store, 1).await;
         producer.append(chunk("a")).expect("within the limits");
-        let mut reader = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        let mut reader = found(&*store, 1)
+            .await
+            .reader(Cursor::START)
+            .expect("start");
         let mut events = Vec::new();
         assert_eq!(reader.batch(&mut events).await, Batch::Events);
         let follower = tokio::spawn(async move {
@@ -113,7 +120,13 @@ async fn cursors_the_log_never_had_are_invalid() {
         let mut producer = create(&*store, 1).await;
         producer.append(chunk("a")).expect("within the limits");
         let log = found(&*store, 1).await;
-        let at = |epoch, seq| log.reader(Cursor { epoch, seq: Seq(seq) }).err();
+        let at = |epoch, seq| {
+            log.reader(Cursor {
+                epoch,
+                seq: Seq(seq),
+            })
+            .err()
+        };
         assert_eq!(at(1, 1), None, "{name}");
         assert_eq!(at(1, 2), Some(CursorError::Invalid), "{name}: past the end");
         assert_eq!(at(2, 1), Some(CursorError::Invalid), "{name}: of no epoch");
@@ -137,7 +150,11 @@ async fn limits_admit_what_reaches_them_and_nothing_more() {
         producer.finish([chunk("error")], End::Failed("log_too_large"));
         let log = found(&*store, 1).await;
         let (events, end) = log.snapshot();
-        assert_eq!(events.last().map(|e| &e.frame[..]), Some(b"error".as_slice()), "{name}");
+        assert_eq!(
+            events.last().map(|e| &e.frame[..]),
+            Some(b"error".as_slice()),
+            "{name}"
+        );
         assert_eq!(end, Some(End::Failed("log_too_large")), "{name}");
     }
 }
@@ -145,15 +162,30 @@ async fn limits_admit_what_reaches_them_and_nothing_more() {
 #[tokio::test(start_paused = true)]
 async fn a_finished_log_expires_after_its_retention_and_a_live_one_never() {
     for (name, store) in stores() {
-        create(&*store, 1).await.finish([chunk("a")], End::Completed);
+        create(&*store, 1)
+            .await
+            .finish([chunk("a")], End::Completed);
         let _live = create(&*store, 2).await;
         tokio::time::advance(Duration::from_secs(299)).await;
-        let mut reader = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        let mut reader = found(&*store, 1)
+            .await
+            .reader(Cursor::START)
+            .expect("start");
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Expired)), "{name}");
+        assert!(
+            matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Expired)),
+            "{name}"
+        );
         let _ = tokio::time::timeout(Duration::from_secs(3), store.tend()).await; // tends for ever
-        assert!(matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Expired)), "{name}");
-        assert_eq!(texts(&reader.rest().await), "a", "{name}: who reads may finish");
+        assert!(
+            matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Expired)),
+            "{name}"
+        );
+        assert_eq!(
+            texts(&reader.rest().await),
+            "a",
+            "{name}: who reads may finish"
+        );
         found(&*store, 2).await;
     }
 }
@@ -165,9 +197,18 @@ async fn names_of_expired_logs_are_forgotten_beyond_their_limit() {
             create(&*store, n).await.finish([], End::Completed);
         }
         let _ = tokio::time::timeout(Duration::from_secs(302), store.tend()).await; // tends for ever
-        assert!(matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Unknown)), "{name}");
-        assert!(matches!(store.find(OWNER, &id(2)).await, Ok(Lookup::Expired)), "{name}");
-        assert!(matches!(store.find(OWNER, &id(3)).await, Ok(Lookup::Expired)), "{name}");
+        assert!(
+            matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Unknown)),
+            "{name}"
+        );
+        assert!(
+            matches!(store.find(OWNER, &id(2)).await, Ok(Lookup::Expired)),
+            "{name}"
+        );
+        assert!(
+            matches!(store.find(OWNER, &id(3)).await, Ok(Lookup::Expired)),
+            "{name}"
+        );
     }
 }
 
@@ -177,12 +218,20 @@ async fn over_the_budget_the_oldest_finished_log_goes_first() {
         for n in 0..30 {
             let mut producer = create(&*store, n).await;
             for _ in 0..4 {
-                producer.append(chunk(&"x".repeat(1000))).expect("within the limits");
+                producer
+                    .append(chunk(&"x".repeat(1000)))
+                    .expect("within the limits");
             }
             producer.finish([], End::Completed);
         }
         let _newest = create(&*store, 31).await;
-        assert!(matches!(store.find(OWNER, &id(0)).await, Ok(Lookup::Expired | Lookup::Unknown)), "{name}");
+        assert!(
+            matches!(
+                store.find(OWNER, &id(0)).await,
+                Ok(Lookup::Expired | Lookup::Unknown)
+            ),
+            "{name}"
+        );
         found(&*store, 29).await;
     }
 }
@@ -196,7 +245,9 @@ async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() 
             match store.create(id(n), OWNER).await {
                 Ok(mut producer) => {
                     for _ in 0..9 {
-                        producer.append(chunk(&"x".repeat(1000))).expect("within the limits");
+                        producer
+                            .append(chunk(&"x".repeat(1000)))
+                            .expect("within the limits");
                     }
                     live.push(producer);
                 }
@@ -204,7 +255,11 @@ async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() 
             }
         };
         assert_eq!(refused, StoreError::Full, "{name}");
-        assert_eq!(live.len(), 10, "{name}: ten logs of 9 to 10 KB exceed 100 KB");
+        assert_eq!(
+            live.len(),
+            10,
+            "{name}: ten logs of 9 to 10 KB exceed 100 KB"
+        );
         live.remove(0).finish([], End::Completed);
         assert!(store.create(id(99), OWNER).await.is_ok(), "{name}");
     }
@@ -213,10 +268,20 @@ async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() 
 #[tokio::test]
 async fn a_newer_log_of_the_same_id_is_the_one_found() {
     for (name, store) in stores() {
-        create(&*store, 1).await.finish([chunk("old")], End::Completed);
-        let mut old = found(&*store, 1).await.reader(Cursor::START).expect("start");
-        create(&*store, 1).await.finish([chunk("new")], End::Completed);
-        let mut new = found(&*store, 1).await.reader(Cursor::START).expect("start");
+        create(&*store, 1)
+            .await
+            .finish([chunk("old")], End::Completed);
+        let mut old = found(&*store, 1)
+            .await
+            .reader(Cursor::START)
+            .expect("start");
+        create(&*store, 1)
+            .await
+            .finish([chunk("new")], End::Completed);
+        let mut new = found(&*store, 1)
+            .await
+            .reader(Cursor::START)
+            .expect("start");
         assert_eq!(texts(&old.rest().await), "old", "{name}");
         assert_eq!(texts(&new.rest().await), "new", "{name}");
     }
@@ -234,7 +299,9 @@ async fn a_log_is_abandoned_once_its_last_reader_stays_away() {
             let log = Arc::clone(&log);
             async move {
                 let wait = Duration::from_millis(wait);
-                tokio::time::timeout(wait, log.abandoned(grace)).await.is_ok()
+                tokio::time::timeout(wait, log.abandoned(grace))
+                    .await
+                    .is_ok()
             }
         };
         drop(reader);
@@ -261,7 +328,10 @@ async fn readers_that_attach_while_the_log_grows_miss_and_repeat_nothing() {
                         let mut reader = log.reader(Cursor::START).expect("start");
                         let mut events = reader.rest().await;
                         let (half, _) = events.split_at(events.len() / 2);
-                        let cursor = Cursor { seq: Seq(half.len() as u64), ..Cursor::START };
+                        let cursor = Cursor {
+                            seq: Seq(half.len() as u64),
+                            ..Cursor::START
+                        };
                         let tail = log.reader(cursor).expect("a place").rest().await;
                         assert_eq!(texts(&events[half.len()..]), texts(&tail));
                         texts(&std::mem::take(&mut events))
@@ -271,7 +341,9 @@ async fn readers_that_attach_while_the_log_grows_miss_and_repeat_nothing() {
             let mut whole = String::new();
             for n in 0..50 {
                 whole.push_str(&format!("{n},"));
-                producer.append(chunk(&format!("{n},"))).expect("within the limits");
+                producer
+                    .append(chunk(&format!("{n},")))
+                    .expect("within the limits");
                 tokio::task::yield_now().await;
             }
             producer.finish([], End::Completed);

@@ -74,13 +74,30 @@ mod tests {
             seq: Seq(u64::MAX),
         };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        assert_eq!("17".parse::<Cursor>().map(|c| c.to_string()), Ok("1-17".to_owned()));
+        assert_eq!(
+            "17".parse::<Cursor>().map(|c| c.to_string()),
+            Ok("1-17".to_owned())
+        );
         assert_eq!("1-0".parse(), Ok(Cursor::START));
     }
 
     #[test]
     fn other_forms_are_malformed() {
-        for bad in ["", "-", "1-", "-1", "+1", "1-+1", "0-1", "a", "1-2-3", "1 ", "18446744073709551616", "4294967296-1", "٣"] {
+        for bad in [
+            "",
+            "-",
+            "1-",
+            "-1",
+            "+1",
+            "1-+1",
+            "0-1",
+            "a",
+            "1-2-3",
+            "1 ",
+            "18446744073709551616",
+            "4294967296-1",
+            "٣",
+        ] {
             assert_eq!(bad.parse::<Cursor>(), Err(CursorError::Malformed), "{bad}");
         }
     }

@@ -250,7 +250,8 @@ impl Producer {
     /// [`AppendError`] when a limit does not admit it; the log is unchanged then.
     pub fn append(&mut self, event: Event) -> Result<(), AppendError> {
         let caps = self.log.caps;
-        if event.frame.len() > caps.event_bytes {
+        // A whole generation is as large as a log may be.
+        if event.frame.len() > caps.event_bytes && event.kind != Kind::Whole {
             return Err(AppendError::Event(caps.event_bytes));
         }
         let mut state = self.log.lock();

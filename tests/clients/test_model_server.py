@@ -16,7 +16,8 @@ from tokenfall import REPOSITORY, clean_environment, wait_for_line
 
 REQUEST = {
     "model": "tiny-random",
-    "messages": [{"role": "user", "content": "the water is over the gate"}],
+    # Of all prompts this is one to which greedy noise answers with more than one word, and not only in ASCII.
+    "messages": [{"role": "user", "content": "zzz"}],
     "temperature": 0,
     "seed": 3,
     "max_tokens": 32,

@@ -38,10 +38,10 @@ def test_usage_does_not_come_unasked(sdk, server):
 
 
 def test_the_sdks_own_fold_of_a_stream_is_the_whole_completion(sdk, server):
-    request = REQUEST | {"n": 2}
-    # The helper sets `stream` itself.
+    # The helper sets `stream` itself, and the Python one takes an answer that hit its limit for an error.
+    request = {name: value for name, value in REQUEST.items() if name != "max_tokens"} | {"n": 2}
     folded, whole = sdk.ask(server.base_url, {"request": request, "fold": True}, {"request": request})
-    assert folded.error is None
+    assert folded.error is None and whole.error is None
     assert folded.choices() == whole.choices()
 
 

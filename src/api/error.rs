@@ -1,0 +1,220 @@
+//! Every error as an OpenAI envelope. The only file that knows status codes.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder, ResponseError,
+    http::{Method, StatusCode, header},
+};
+
+use crate::{
+    completion::{Code, Failure},
+    openai::{ErrorEnvelope, Invalid},
+};
+
+/// How long a client is asked to wait when there is no room, in seconds.
+const RETRY_AFTER: &str = "1";
+const INVALID_REQUEST: &str = "invalid_request_error";
+
+/// What can go wrong between a request and its reply.
+#[derive(Debug)]
+pub enum ApiError {
+    /// The completion failed.
+    Failure(Failure),
+    /// The body is not what it should be.
+    Invalid(Invalid),
+    /// No key, or none of ours.
+    Unauthorized {
+        /// Some key was given.
+        is_given: bool,
+    },
+    /// A web page that may not use this server, or a host name that is not ours.
+    Forbidden(String),
+    /// Nothing is served at this path.
+    NotFound {
+        /// The path.
+        path: String,
+        /// What is served instead.
+        served: String,
+    },
+    /// Something is, but not by this method.
+    MethodNotAllowed {
+        /// The method.
+        method: Method,
+        /// The methods that are.
+        allowed: String,
+    },
+    /// The body is larger than it may be.
+    BodyTooLarge {
+        /// The limit in bytes.
+        max_bytes: usize,
+    },
+    /// The body did not come in time.
+    BodyTimeout,
+    /// The body broke off or its framing is wrong.
+    BodyBroken(String),
+}
+
+impl ApiError {
+    fn envelope(&self) -> ErrorEnvelope {
+        let (message, param, code) = match self {
+            Self::Failure(failure) => {
+                let message = "The completion failed.".to_owned();
+                return ErrorEnvelope::new(
+                    failure.code().kind(),
+                    message,
+                    None,
+                    Some(failure.code().label()),
+                );
+            }
+            Self::Invalid(invalid) => (invalid.message.clone(), invalid.param.clone(), None),
+            Self::Unauthorized { is_given: true } => (
+                "The API key is not one of this server's.".to_owned(),
+                None,
+                Some("invalid_api_key"),
+            ),
+            Self::Unauthorized { is_given: false } => (
+                "This server asks for an API key: send it as `Authorization: Bearer KEY`."
+                    .to_owned(),
+                None,
+                Some("invalid_api_key"),
+            ),
+            Self::Forbidden(message) => (message.clone(), None, Some("forbidden")),
+            Self::NotFound { path, served } => (
+                format!("Nothing is served at {path}. This server has {served}."),
+                None,
+                Some("unknown_url"),
+            ),
+            Self::MethodNotAllowed { method, allowed } => (
+                format!("The method {method} is not served here; {allowed} is."),
+                None,
+                Some("method_not_allowed"),
+            ),
+            Self::BodyTooLarge { max_bytes } => (
+                format!("The body is larger than {max_bytes} bytes."),
+                None,
+                Some("body_too_large"),
+            ),
+            Self::BodyTimeout => (
+                "The body did not arrive in time.".to_owned(),
+                None,
+                Some("body_timeout"),
+            ),
+            Self::BodyBroken(reason) => (
+                format!("The body could not be read: {reason}."),
+                None,
+                Some("body_broken"),
+            ),
+        };
+        ErrorEnvelope::new(INVALID_REQUEST, message, param, code)
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.envelope().error.message)
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Failure(failure) => failure_status(failure),
+            Self::Invalid(_) | Self::BodyBroken(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.content_type("application/json");
+        match self {
+            Self::Failure(failure) => {
+                failure_headers(failure, &mut response);
+                return response.body(failure.envelope());
+            }
+            Self::Unauthorized { .. } => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::MethodNotAllowed { allowed, .. } => {
+                response.insert_header((header::ALLOW, &allowed[..]));
+            }
+            Self::Invalid(_)
+            | Self::Forbidden(_)
+            | Self::NotFound { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::BodyTimeout
+            | Self::BodyBroken(_) => {}
+        }
+        response.body(self.envelope().to_json())
+    }
+}
+
+/// The statuses of PROTOCOL, section 2.
+fn failure_status(failure: &Failure) -> StatusCode {
+    match failure {
+        Failure::Refused(refusal) => {
+            StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY)
+        }
+        Failure::Reported(_) => StatusCode::BAD_GATEWAY,
+        Failure::Coded { code, .. } => match code {
+            Code::UpstreamUnreachable
+            | Code::UpstreamTruncated
+            | Code::UpstreamMalformed
+            | Code::UpstreamError
+            | Code::UpstreamAuth
+            | Code::LogTooLarge => StatusCode::BAD_GATEWAY,
+            Code::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Code::Overloaded | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Code::ModelNotFound => StatusCode::NOT_FOUND,
+            // Only a non-streaming request can still be waiting when it is cancelled.
+            Code::Cancelled => StatusCode::CONFLICT,
+            Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
+
+fn failure_headers(failure: &Failure, response: &mut HttpResponseBuilder) {
+    match failure {
+        Failure::Refused(refusal) => {
+            for (name, value) in &refusal.headers {
+                response.append_header((&name[..], &value[..]));
+            }
+        }
+        Failure::Coded { code, .. } => match code {
+            Code::Overloaded | Code::ShuttingDown => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+            }
+            // Official SDKs obey this header (`x-should-retry`) before they look at the status.
+            Code::UpstreamAuth | Code::Cancelled => {
+                response.insert_header(("x-should-retry", "false"));
+            }
+            Code::UpstreamUnreachable
+            | Code::UpstreamTruncated
+            | Code::UpstreamMalformed
+            | Code::UpstreamError
+            | Code::UpstreamTimeout
+            | Code::LogTooLarge
+            | Code::ModelNotFound
+            | Code::InternalError => {}
+        },
+        Failure::Reported(_) => {}
+    }
+}

@@ -1,0 +1,42 @@
+//! `/livez` and `/readyz`, open to everyone.
+
+use actix_web::{HttpResponse, get, web::Data};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::completion::Service;
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`, or `draining` while it stops.
+    status: &'static str,
+}
+
+/// Is the process alive?
+#[utoipa::path(
+    tag = "Health",
+    operation_id = "live",
+    responses((status = 200, description = "It is.", body = Health))
+)]
+#[get("/livez")]
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: "ok" })
+}
+
+/// Does the server take new work?
+#[utoipa::path(
+    tag = "Health",
+    operation_id = "ready",
+    responses(
+        (status = 200, description = "It does.", body = Health),
+        (status = 503, description = "It is stopping.", body = Health),
+    )
+)]
+#[get("/readyz")]
+pub(super) async fn ready(service: Data<Service>) -> HttpResponse {
+    if service.is_ready() {
+        return HttpResponse::Ok().json(Health { status: "ok" });
+    }
+    HttpResponse::ServiceUnavailable().json(Health { status: "draining" })
+}

@@ -1,0 +1,184 @@
+//! The OpenAPI document, made from the code: 3.2 with the stream's events, and a 3.1
+//! rendition for tools that know no `itemSchema`.
+
+use actix_web::{App, HttpResponse, get};
+use serde_json::{Value, json};
+use utoipa::{
+    OpenApi, PartialSchema, ToSchema,
+    openapi::{
+        Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema,
+        schema::{SchemaType, Type},
+    },
+};
+use utoipa_actix_web::AppExt;
+
+use super::routes;
+use crate::openai::{ChatChunk, ErrorEnvelope};
+
+/// What stands in every document beside the routes.
+#[derive(OpenApi)]
+#[openapi(
+    version = "3.2.0",
+    info(
+        title = "Tokenfall",
+        description = "An OpenAI-compatible server for token streams.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ChatChunk, ChatEvent, ErrorEnvelope)),
+    modifiers(&Security),
+    tags(
+        (name = "Chat", description = "Completions, whole and streamed."),
+        (name = "Models", description = "What can be asked for."),
+        (name = "Health", description = "For probes; open to everyone."),
+        (name = "Document", description = "This document; open to everyone."),
+    )
+)]
+struct Base;
+
+/// One event of a chat stream, as Server-Sent Events parsers give it.
+pub struct ChatEvent;
+
+impl ToSchema for ChatEvent {}
+
+impl PartialSchema for ChatEvent {
+    fn schema() -> RefOr<Schema> {
+        let content = OneOfBuilder::new()
+            .item(Ref::from_schema_name("ChatChunk"))
+            .item(Ref::from_schema_name("ErrorEnvelope"));
+        let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let sentinel = text()
+            .enum_values(Some(["[DONE]"]))
+            .description(Some("The end of the stream."));
+        let mut chunk: Object = text()
+            .content_media_type("application/json")
+            .pattern(Some(r"^\{"))
+            .description(Some("A chunk, or the error that the stream ends with."))
+            .build();
+        chunk.content_schema = Some(Box::new(content.into()));
+        let data = OneOfBuilder::new().item(sentinel).item(chunk);
+        let event = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Object))
+            .description(Some("One event of a chat stream."))
+            .property("data", data)
+            .required("data");
+        event.into()
+    }
+}
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{
+            Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+        };
+        let components = openapi.components.get_or_insert_default();
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("key", scheme);
+        // Either: a server without keys asks for none.
+        openapi.security = Some(vec![
+            SecurityRequirement::default(),
+            SecurityRequirement::new("key", Vec::<String>::new()),
+        ]);
+    }
+}
+
+/// Which edition of OpenAPI a document is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edition {
+    /// 3.2, where `itemSchema` describes each event of a stream.
+    V3_2,
+    /// 3.1, where a stream is a text; the events' schemas are listed all the same.
+    V3_1,
+}
+
+/// The document as JSON.
+pub fn document(edition: Edition) -> Value {
+    let app = App::new().into_utoipa_app().openapi(Base::openapi());
+    let (_, openapi) = app.configure(routes).split_for_parts();
+    // A document that cannot be written would not have passed the tests.
+    let mut document = serde_json::to_value(openapi).unwrap_or_default();
+    refine(&mut document);
+    if edition == Edition::V3_1 {
+        document["openapi"] = json!("3.1.0");
+        without_item_schemas(&mut document);
+    }
+    document
+}
+
+/// The document as it is served and committed: indented, with a line end.
+pub fn text(edition: Edition) -> String {
+    format!("{:#}\n", document(edition))
+}
+
+/// Says what the builders cannot: a single allowed value is a constant.
+fn refine(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let constant = match object
+                .get("enum")
+                .and_then(Value::as_array)
+                .map(Vec::as_slice)
+            {
+                Some([only]) if only.is_string() => Some(only.clone()),
+                Some(_) | None => None,
+            };
+            if let Some(constant) = constant {
+                object.remove("enum");
+                object.insert("const".to_owned(), constant);
+            }
+            object.values_mut().for_each(refine);
+        }
+        Value::Array(items) => items.iter_mut().for_each(refine),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn without_item_schemas(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(item) = object.remove("itemSchema") {
+                let of = item["$ref"].as_str().and_then(|r| r.rsplit('/').next());
+                let description = format!(
+                    "Server-Sent Events, each a `{}`.",
+                    of.unwrap_or("described event")
+                );
+                object.insert(
+                    "schema".to_owned(),
+                    json!({"type": "string", "description": description}),
+                );
+            }
+            object.values_mut().for_each(without_item_schemas);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_item_schemas),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// This document, in OpenAPI 3.2
+#[utoipa::path(
+    tag = "Document",
+    operation_id = "openapi",
+    responses((status = 200, description = "The document.", body = Object, content_type = "application/json"))
+)]
+#[get("/openapi.json")]
+pub(super) async fn document_3_2() -> HttpResponse {
+    serve(Edition::V3_2)
+}
+
+/// This document, in OpenAPI 3.1
+#[utoipa::path(
+    tag = "Document",
+    operation_id = "openapi31",
+    responses((status = 200, description = "The document.", body = Object, content_type = "application/json"))
+)]
+#[get("/openapi-3.1.json")]
+pub(super) async fn document_3_1() -> HttpResponse {
+    serve(Edition::V3_1)
+}
+
+fn serve(edition: Edition) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(text(edition))
+}

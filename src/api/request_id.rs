@@ -1,0 +1,44 @@
+//! `x-request-id`: the client's own where it is fit to be logged, else a new one.
+
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_LENGTH: usize = 128;
+
+/// Puts the id of the request on its response.
+pub async fn request_id(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = match request.headers().get(REQUEST_ID) {
+        Some(id) if is_fit(id) => id.clone(),
+        Some(_) | None => new_id(),
+    };
+    let mut response = next.call(request).await?;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response.headers_mut().insert(
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    );
+    Ok(response)
+}
+
+fn is_fit(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    let is_fit = |b: &u8| b.is_ascii_alphanumeric() || b"._-:/+=".contains(b);
+    (1..=MAX_LENGTH).contains(&bytes.len()) && bytes.iter().all(is_fit)
+}
+
+fn new_id() -> HeaderValue {
+    let mut bytes = [0; 16];
+    // Without randomness the id is a constant, which is better than no reply.
+    let _ = getrandom::fill(&mut bytes);
+    let text = format!("req_{:032x}", u128::from_be_bytes(bytes));
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("req_0"))
+}

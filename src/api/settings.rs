@@ -1,0 +1,32 @@
+//! The `[limits]` and `[cors]` sections of the configuration.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Limits on what a client can send.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body_bytes: usize,
+    /// How long a request body may take to arrive.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// How long a request's head may take to arrive.
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    /// How long an idle connection is kept.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive: Duration,
+    /// The most connections at once.
+    pub connections: usize,
+}
+
+/// Which web pages may use the server.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorsSettings {
+    /// Origins such as `https://chat.example.org`, beside those that are always allowed.
+    pub origins: Vec<String>,
+}

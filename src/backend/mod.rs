@@ -1,0 +1,115 @@
+//! Where tokens come from.
+//!
+//! A backend answers one call with raw chunks and a few facts about each. It knows nothing
+//! of logs, nor which status a client gets. Start at [`Backend`].
+
+mod error;
+pub mod mock;
+mod router;
+pub mod upstream;
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, future::LocalBoxFuture};
+use serde::Deserialize;
+use std::rc::Rc;
+
+pub use error::{BackendError, Refusal};
+pub use router::{ModelSettings, Route, Router};
+
+use crate::openai::{ChatRequest, Facts, Model};
+
+/// A source of completions. One instance serves one worker thread.
+pub trait Backend {
+    /// Starts an answer. It is cancelled by dropping what this returns.
+    fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>>;
+
+    /// The id and time that this request must have, where the answer is to be the same on
+    /// every run.
+    fn identity(&self, _request: &ChatRequest) -> Option<Identity> {
+        None
+    }
+
+    /// The models that can be asked for here.
+    fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>>;
+}
+
+/// One request on its way to a backend.
+#[derive(Debug)]
+pub struct Call {
+    /// The completion's id, for backends that write their own chunks.
+    pub id: String,
+    /// The completion's time, in seconds since 1970, likewise.
+    pub created: u64,
+    /// The request.
+    pub request: ChatRequest,
+    /// Headers of the client's that go upstream.
+    pub headers: Vec<(String, String)>,
+    /// The client's own `Authorization`, where it may go upstream.
+    pub authorization: Option<String>,
+}
+
+/// What a request with a fixed answer is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The id's bytes.
+    pub id: [u8; 16],
+    /// Seconds since 1970.
+    pub created: u64,
+}
+
+/// The start of an answer.
+pub struct Answer {
+    /// Headers for the client.
+    pub headers: Vec<(String, String)>,
+    /// What follows.
+    pub body: Body,
+}
+
+/// The answer itself.
+pub enum Body {
+    /// Piece by piece.
+    Chunks(Chunks),
+    /// All at once, as a whole completion.
+    Whole(Chunk),
+}
+
+/// An answer's steps. The stream's end without [`Step::Done`] is the upstream's end of file.
+pub type Chunks = Pin<Box<dyn Stream<Item = Result<Step, BackendError>>>>;
+
+/// One step of a streamed answer.
+#[derive(Debug)]
+pub enum Step {
+    /// A chunk.
+    Chunk(Chunk),
+    /// The terminating sentinel.
+    Done,
+}
+
+/// A chunk (or a whole completion) as it came, and what was read of it.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// A JSON object.
+    pub json: Bytes,
+    /// What the bookkeeping needs of it.
+    pub facts: Facts,
+}
+
+/// How long each part of an answer may take.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clocks {
+    /// From the request to the first chunk of a stream.
+    #[serde(with = "humantime_serde")]
+    pub first_chunk: Duration,
+    /// Between two chunks with content.
+    #[serde(with = "humantime_serde")]
+    pub between: Duration,
+    /// From the last choice's finish to the end of the stream.
+    #[serde(with = "humantime_serde")]
+    pub after_finish: Duration,
+    /// The whole answer.
+    #[serde(with = "humantime_serde")]
+    pub total: Duration,
+}

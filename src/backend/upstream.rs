@@ -1,0 +1,398 @@
+//! An OpenAI-compatible server behind us. The only user of `reqwest` here.
+
+use std::{collections::BTreeMap, fmt, rc::Rc, time::Duration};
+
+use async_stream::stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
+    redirect,
+};
+use serde::Deserialize;
+
+use super::{Answer, Backend, BackendError, Body, Call, Chunk, Refusal, Step};
+use crate::{
+    openai::{Model, scan},
+    sse::{DecodeError, Decoder, Event},
+};
+
+/// The largest error body, or list of models, that is read.
+const MAX_SIDE_BODY: usize = 1 << 20;
+/// How long a list of models may take.
+const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One `upstreams` entry of a model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamSettings {
+    /// The URL that `/chat/completions` is appended to.
+    pub base_url: String,
+    /// The environment variable that holds the key.
+    #[serde(default)]
+    pub key_env: Option<String>,
+    /// The model's name there, when it has another.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Headers to add to every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Ask for the usage chunk of every stream; off for servers that refuse the field.
+    #[serde(default = "ask_usage")]
+    pub ask_usage: bool,
+    /// The key itself, once it was read from the environment.
+    #[serde(skip)]
+    pub key: Option<Secret>,
+}
+
+fn ask_usage() -> bool {
+    true
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// A setting that cannot be used: which, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct UpstreamSettingsError {
+    /// The setting's key in its entry.
+    pub key: &'static str,
+    /// Its value, and what is allowed.
+    pub reason: String,
+}
+
+/// An upstream as one worker thread sees it: with connections of its own.
+pub struct Upstream {
+    client: Client,
+    chat_url: Url,
+    models_url: Url,
+    headers: HeaderMap,
+    has_key: bool,
+    model: Option<String>,
+    asks_usage: bool,
+    max_event_bytes: usize,
+    max_whole_bytes: usize,
+}
+
+/// The largest answers that are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// One event of a stream.
+    pub event_bytes: usize,
+    /// A whole completion.
+    pub whole_bytes: usize,
+}
+
+impl Upstream {
+    /// An upstream of these settings; a connection may take `connect`.
+    ///
+    /// # Errors
+    /// [`UpstreamSettingsError`] names the setting that cannot be used.
+    pub fn new(
+        settings: &UpstreamSettings,
+        connect: Duration,
+        limits: Limits,
+    ) -> Result<Self, UpstreamSettingsError> {
+        let base = base_url(&settings.base_url)?;
+        let join = |path: &str| {
+            let mut url = base.clone();
+            url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+            url
+        };
+        Ok(Self {
+            client: client(connect)?,
+            chat_url: join("/chat/completions"),
+            models_url: join("/models"),
+            headers: headers(settings)?,
+            has_key: settings.key.is_some(),
+            model: settings.model.clone(),
+            asks_usage: settings.ask_usage,
+            max_event_bytes: limits.event_bytes,
+            max_whole_bytes: limits.whole_bytes,
+        })
+    }
+
+    async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
+        let is_streaming = call.request.is_streaming();
+        let body = call
+            .request
+            .upstream_body(self.model.as_deref(), self.asks_usage);
+        let accept = if is_streaming {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        let request = self
+            .client
+            .post(self.chat_url.clone())
+            .headers(self.request_headers(call))
+            .header(ACCEPT, accept)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        let response = request.send().await.map_err(not_sent)?;
+        let headers = returned(response.headers());
+        if !response.status().is_success() {
+            return Err(self.refused(response, headers).await);
+        }
+        let body = if is_streaming {
+            expect_type(&response, "text/event-stream")?;
+            Body::Chunks(Box::pin(chunks(response, self.max_event_bytes)))
+        } else {
+            expect_type(&response, "application/json")?;
+            let json = read_body(response, self.max_whole_bytes).await?;
+            Body::Whole(chunk(json)?)
+        };
+        Ok(Answer { headers, body })
+    }
+
+    fn request_headers(&self, call: &Call) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let authorization = call.authorization.iter().filter(|_| !self.has_key);
+        let authorization = authorization.map(|value| ("authorization", value));
+        let forwarded = call.headers.iter().map(|(name, value)| (&name[..], value));
+        for (name, value) in forwarded.chain(authorization) {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+                headers.append(name, value);
+            }
+        }
+        // Ours come last: a client cannot override what the operator has set.
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!(
+                "tokenfall/",
+                env!("CARGO_PKG_VERSION")
+            )));
+        headers
+    }
+
+    async fn refused(&self, response: Response, headers: Vec<(String, String)>) -> BackendError {
+        let status = response.status();
+        let is_auth = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if is_auth && self.has_key {
+            return BackendError::Auth {
+                status: status.as_u16(),
+            };
+        }
+        if !status.is_client_error() && !status.is_server_error() {
+            return BackendError::Malformed(format!("status {status}"));
+        }
+        // An error without a readable body is still that error.
+        let body = read_body(response, MAX_SIDE_BODY).await.unwrap_or_default();
+        let is_envelope = scan(&body)
+            .ok()
+            .and_then(|facts| facts.error)
+            .is_some_and(|error| body[error].starts_with(b"{"));
+        BackendError::Refused(Refusal {
+            status: status.as_u16(),
+            headers,
+            envelope: is_envelope.then_some(body),
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<Model>, BackendError> {
+        #[derive(Deserialize)]
+        struct List {
+            data: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            id: String,
+            #[serde(default)]
+            created: Option<u64>,
+            #[serde(default)]
+            owned_by: Option<String>,
+        }
+        let request = self.client.get(self.models_url.clone());
+        let request = request
+            .headers(self.headers.clone())
+            .timeout(MODELS_TIMEOUT);
+        let response = request.send().await.map_err(not_sent)?;
+        if !response.status().is_success() {
+            let headers = returned(response.headers());
+            return Err(self.refused(response, headers).await);
+        }
+        let body = read_body(response, MAX_SIDE_BODY).await?;
+        let list: List = serde_json::from_slice(&body)
+            .map_err(|error| BackendError::Malformed(format!("its list of models: {error}")))?;
+        let model = |entry: Entry| Model {
+            created: entry.created.unwrap_or_default(),
+            owned_by: entry.owned_by.unwrap_or_default(),
+            ..Model::new(&entry.id)
+        };
+        Ok(list.data.into_iter().map(model).collect())
+    }
+}
+
+impl Backend for Upstream {
+    fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
+        async move { self.post(&call).await }.boxed_local()
+    }
+
+    fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
+        self.list().boxed_local()
+    }
+}
+
+/// The steps of a streamed answer. Reads on after the sentinel, to its end of file, so that
+/// a well-behaved upstream's connection can be used again.
+fn chunks(
+    mut response: Response,
+    max_event_bytes: usize,
+) -> impl futures_util::Stream<Item = Result<Step, BackendError>> {
+    stream! {
+        let mut decoder = Decoder::new(max_event_bytes);
+        loop {
+            match response.chunk().await {
+                Ok(Some(read)) => decoder.push(read),
+                Ok(None) => return,
+                Err(error) => {
+                    yield Err(BackendError::Truncated(cause(&error)));
+                    return;
+                }
+            }
+            while let Some(event) = decoder.next() {
+                if let Some(step) = step(event).transpose() {
+                    yield step;
+                }
+            }
+        }
+    }
+}
+
+/// What an event means; an empty one means nothing.
+fn step(event: Result<Event, DecodeError>) -> Result<Option<Step>, BackendError> {
+    let DecodeError::TooLarge { max_bytes } = match event {
+        Ok(event) if event.data.is_empty() => return Ok(None),
+        Ok(event) if event.data.trim_ascii() == b"[DONE]" => return Ok(Some(Step::Done)),
+        Ok(event) => return chunk(event.data).map(|chunk| Some(Step::Chunk(chunk))),
+        Err(error) => error,
+    };
+    Err(BackendError::TooLarge { max_bytes })
+}
+
+fn chunk(json: Bytes) -> Result<Chunk, BackendError> {
+    match scan(&json) {
+        Ok(facts) => Ok(Chunk { json, facts }),
+        Err(error) => Err(BackendError::Malformed(format!("bad JSON: {error}"))),
+    }
+}
+
+async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, BackendError> {
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(read)) if body.len() + read.len() > max_bytes => {
+                return Err(BackendError::TooLarge { max_bytes });
+            }
+            Ok(Some(read)) => body.extend_from_slice(&read),
+            Ok(None) => return Ok(body.freeze()),
+            Err(error) => return Err(BackendError::Truncated(cause(&error))),
+        }
+    }
+}
+
+/// Servers that leave the type out are believed; those that name another are not.
+fn expect_type(response: &Response, expected: &str) -> Result<(), BackendError> {
+    let Some(given) = response.headers().get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let given = given.to_str().unwrap_or("(not text)");
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let message = format!("`{given}` where `{expected}` was expected");
+    Err(BackendError::Malformed(message))
+}
+
+/// The headers that clients read: `openai-*`, rate limits, and when to try again.
+fn returned(headers: &HeaderMap) -> Vec<(String, String)> {
+    const PREFIXES: [&str; 3] = ["openai-", "x-ratelimit-", "retry-after"];
+    let is_returned = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    headers
+        .iter()
+        .filter(|(name, _)| is_returned(name.as_str()))
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
+
+fn not_sent(error: reqwest::Error) -> BackendError {
+    if error.is_connect() && error.is_timeout() {
+        return BackendError::ConnectTimeout;
+    }
+    BackendError::Unreachable(cause(&error))
+}
+
+/// The innermost cause. The outer ones name our upstream's address, which clients need not know.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn base_url(text: &str) -> Result<Url, UpstreamSettingsError> {
+    let refuse = |why: &str| UpstreamSettingsError {
+        key: "base_url",
+        reason: format!("`{text}`: {why}; expected a URL such as `http://127.0.0.1:8000/v1`"),
+    };
+    let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(refuse("only http and https can be used"));
+    }
+    Ok(url)
+}
+
+fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, UpstreamSettingsError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &settings.headers {
+        let (Ok(header), Ok(mut value)) =
+            (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
+        else {
+            let reason = format!("`{name}`: not a header's name, or its value is no header's");
+            return Err(UpstreamSettingsError {
+                key: "headers",
+                reason,
+            });
+        };
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    if let Some(Secret(key)) = &settings.key {
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| UpstreamSettingsError {
+                key: "key_env",
+                reason: "the key has characters that no header can carry".to_owned(),
+            })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+fn client(connect: Duration) -> Result<Client, UpstreamSettingsError> {
+    // An error means that a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .connect_timeout(connect)
+        .redirect(redirect::Policy::none())
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|error| UpstreamSettingsError {
+            key: "base_url",
+            reason: format!("no client could be made: {error}"),
+        })
+}

@@ -1,0 +1,86 @@
+//! The command line: a file each for what the binary can do.
+
+mod check;
+mod openapi;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit code of a command that was understood but failed.
+const FAILED: u8 = 1;
+/// Exit code of wrong input: a flag, a setting.
+const WRONG_INPUT: u8 = 2;
+
+/// An OpenAI-compatible server for token streams: a mock to test against, a proxy to put in front.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API (the default)
+    Serve(ServeArgs),
+    /// Check the configuration and say what is wrong with it
+    Check(ConfigArgs),
+    /// Print the OpenAPI document, or check the committed one
+    Openapi(openapi::OpenapiArgs),
+}
+
+/// Where settings come from.
+#[derive(Debug, Default, Args)]
+struct ConfigArgs {
+    /// A configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Settings that have a flag of their own.
+#[derive(Debug, Default, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The address to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen on, 0 for any free one [default: 8080]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Serve beyond this machine although anyone can then use the upstream's key
+    #[arg(long)]
+    open: bool,
+    /// Proxy this server instead of answering as a mock, such as http://127.0.0.1:8000/v1
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// The environment variable that holds the upstream's key
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    upstream_key_env: Option<String>,
+    /// The mock answers without any waiting
+    #[arg(long)]
+    instant: bool,
+    /// The mock answers the same request with the same bytes, ids and times included
+    #[arg(long)]
+    deterministic: bool,
+}
+
+/// Runs what the command line says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Openapi(args) => openapi::run(&args),
+    }
+}
+
+/// Says on standard error why the command ends, and with which code.
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("tokenfall: {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,152 @@
+//! `tokenfall serve`.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use actix_web::rt::System;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use toml::{Table, Value};
+
+use super::{FAILED, ServeArgs, WRONG_INPUT, fail};
+use crate::{
+    backend::mock,
+    config::{Config, Flag},
+    server, telemetry,
+};
+
+/// What a shell expects of a process that was interrupted.
+const INTERRUPTED: i32 = 130;
+
+pub(super) fn run(args: ServeArgs) -> ExitCode {
+    let file = args.config.config.clone();
+    let config = match Config::load(file.as_deref(), flags(args)) {
+        Ok(config) => config,
+        Err(error) => return fail(WRONG_INPUT, &error),
+    };
+    if let Err(error) = telemetry::start(&config.server.log) {
+        return fail(WRONG_INPUT, &error);
+    }
+    raise_open_files();
+    let upstream = upstream(&config);
+    let serve = async {
+        let (interrupt, terminate) = match (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) {
+            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
+            (Err(error), _) | (_, Err(error)) => return fail(FAILED, &error),
+        };
+        let stop = stop(interrupt, terminate);
+        let on_listening = |l: &server::Listening| greet(l.address, &upstream);
+        match server::serve(config, on_listening, stop).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(FAILED, &error),
+        }
+    };
+    System::new().block_on(serve)
+}
+
+/// Resolves at the first signal; a second Ctrl-C ends the process at once.
+async fn stop(mut interrupt: Signal, mut terminate: Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => eprintln!("Finishing the streams under way; Ctrl-C again stops at once."),
+        _ = terminate.recv() => {}
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it watches the process, which it may end"
+    )]
+    tokio::task::spawn_local(async move {
+        interrupt.recv().await;
+        std::process::exit(INTERRUPTED);
+    });
+}
+
+/// The flags as settings.
+fn flags(args: ServeArgs) -> Vec<Flag> {
+    let mut flags = Vec::new();
+    let mut set = |name, key, value: Option<Value>| {
+        flags.extend(value.map(|value| Flag { name, key, value }));
+    };
+    let given = |is_given: bool| is_given.then_some(Value::Boolean(true));
+    set("--host", "server.host", args.host.map(Value::String));
+    set(
+        "--port",
+        "server.port",
+        args.port.map(|port| i64::from(port).into()),
+    );
+    set("--open", "server.open", given(args.open));
+    let instant = args.instant.then(|| "instant".into());
+    set("--instant", "mock.profile", instant);
+    set(
+        "--deterministic",
+        "mock.deterministic",
+        given(args.deterministic),
+    );
+    if let Some(url) = args.upstream {
+        let mut upstream = Table::from_iter([("base_url".to_owned(), Value::String(url))]);
+        if let Some(name) = args.upstream_key_env {
+            upstream.insert("key_env".to_owned(), name.into());
+        }
+        let model = Table::from_iter([
+            ("name".to_owned(), "*".into()),
+            ("upstreams".to_owned(), Value::Array(vec![upstream.into()])),
+        ]);
+        set(
+            "--upstream",
+            "models",
+            Some(Value::Array(vec![model.into()])),
+        );
+    }
+    flags
+}
+
+/// Who answers, for the start-up message.
+fn upstream(config: &Config) -> String {
+    let upstreams = config.models.iter().flat_map(|model| &model.upstreams);
+    let mut urls: Vec<_> = upstreams
+        .map(|upstream| upstream.base_url.clone())
+        .collect();
+    urls.dedup();
+    match urls.is_empty() {
+        true => format!("the built-in mock, as `{}` or any other name", mock::MODEL),
+        false => urls.join(", "),
+    }
+}
+
+fn greet(address: SocketAddr, upstream: &str) {
+    // Everything the server listens on beyond this machine is also reached from here.
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        ip @ std::net::IpAddr::V4(_) => ip.to_string(),
+        ip @ std::net::IpAddr::V6(_) => format!("[{ip}]"),
+    };
+    let base = format!("http://{host}:{}", address.port());
+    println!(
+        "tokenfall {version} listens on {address}
+
+  Base URL  {base}/v1
+  Docs      {base}/docs
+  Model     {upstream}
+
+Try it:
+
+  curl -N {base}/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'
+",
+        version = env!("CARGO_PKG_VERSION"),
+        model = mock::MODEL,
+    );
+}
+
+/// Every open stream takes a descriptor or two.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let raised = setrlimit(Resource::Nofile, raised).map(|()| limit.maximum);
+    let current = raised.unwrap_or(limit.current);
+    tracing::info!(open_files = current, "limit on open files");
+}

@@ -1,0 +1,193 @@
+//! Why a completion failed, in the words a client gets. Status codes are `api::error`'s.
+
+use bytes::Bytes;
+
+use crate::{
+    backend::{BackendError, Refusal},
+    openai::ErrorEnvelope,
+    stream::AppendError,
+};
+
+/// The stable codes of our own failures (PROTOCOL, section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// No connection to the upstream.
+    UpstreamUnreachable,
+    /// The upstream's stream ended too early.
+    UpstreamTruncated,
+    /// The upstream sent bad JSON, or no event stream.
+    UpstreamMalformed,
+    /// The upstream reported an error of its own inside the stream.
+    UpstreamError,
+    /// The upstream refused our key.
+    UpstreamAuth,
+    /// One of our clocks ran out.
+    UpstreamTimeout,
+    /// There is no room for another stream.
+    Overloaded,
+    /// The server stops.
+    ShuttingDown,
+    /// The stream outgrew its limits.
+    LogTooLarge,
+    /// Nobody wanted it any more, or somebody asked for it to stop.
+    Cancelled,
+    /// The model is not served here.
+    ModelNotFound,
+    /// Our own fault.
+    InternalError,
+}
+
+impl Code {
+    /// The code as clients and metrics have it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamTruncated => "upstream_truncated",
+            Self::UpstreamMalformed => "upstream_malformed",
+            Self::UpstreamError => "upstream_error",
+            Self::UpstreamAuth => "upstream_auth",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::Overloaded => "overloaded",
+            Self::ShuttingDown => "shutting_down",
+            Self::LogTooLarge => "log_too_large",
+            Self::Cancelled => "cancelled",
+            Self::ModelNotFound => "model_not_found",
+            Self::InternalError => "internal_error",
+        }
+    }
+
+    /// The `type` of its error envelope.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::UpstreamUnreachable
+            | Self::UpstreamTruncated
+            | Self::UpstreamMalformed
+            | Self::UpstreamError
+            | Self::UpstreamAuth
+            | Self::UpstreamTimeout => "upstream_error",
+            Self::ModelNotFound => "invalid_request_error",
+            Self::Overloaded
+            | Self::ShuttingDown
+            | Self::LogTooLarge
+            | Self::Cancelled
+            | Self::InternalError => "server_error",
+        }
+    }
+}
+
+/// Why a completion failed.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    /// For a reason of ours.
+    Coded {
+        /// Which.
+        code: Code,
+        /// What happened.
+        message: String,
+    },
+    /// The upstream's own error status, before its stream began.
+    Refused(Refusal),
+    /// The upstream's own error inside the stream: a JSON object with a complete `error`.
+    Reported(Bytes),
+}
+
+impl Failure {
+    /// A failure for a reason of ours.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self::Coded {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The server stops.
+    pub fn shutting_down() -> Self {
+        let message = "This server is shutting down; please try again.";
+        Self::new(Code::ShuttingDown, message)
+    }
+
+    /// A panic or a lost task: nothing of it is told.
+    pub fn internal() -> Self {
+        Self::new(Code::InternalError, "Something went wrong in this server.")
+    }
+
+    /// The error that an upstream's chunk reports. An `error` without all four members is
+    /// completed, so that every client and the OpenAPI document can rely on them.
+    pub fn reported(chunk: &Bytes, error: &[u8]) -> Self {
+        let value: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
+        let has = |key: &&str| value.get(key).is_some();
+        if ["message", "type", "param", "code"].iter().all(has) {
+            return Self::Reported(chunk.clone());
+        }
+        let text = |key| value.get(key).and_then(serde_json::Value::as_str);
+        let message = text("message").or(value.as_str());
+        let message = message.unwrap_or("The upstream reported an error.");
+        let kind = text("type").unwrap_or(Code::UpstreamError.kind());
+        let number = value.get("code").filter(|code| code.is_number());
+        let number = number.map(ToString::to_string);
+        let code = text("code").or(number.as_deref());
+        let code = code.unwrap_or(Code::UpstreamError.label());
+        let param = text("param").map(str::to_owned);
+        let envelope = ErrorEnvelope::new(kind, message.to_owned(), param, Some(code));
+        Self::Reported(envelope.to_json().into())
+    }
+
+    /// The code of ours that comes nearest.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Coded { code, .. } => *code,
+            Self::Refused(_) | Self::Reported(_) => Code::UpstreamError,
+        }
+    }
+
+    /// The error envelope, as JSON.
+    pub fn envelope(&self) -> Bytes {
+        let coded = |code: Code, message: String| {
+            let param = (code == Code::ModelNotFound).then(|| "model".to_owned());
+            ErrorEnvelope::new(code.kind(), message, param, Some(code.label()))
+                .to_json()
+                .into()
+        };
+        match self {
+            Self::Coded { code, message } => coded(*code, message.clone()),
+            Self::Reported(json) => json.clone(),
+            Self::Refused(Refusal {
+                envelope: Some(json),
+                ..
+            }) => json.clone(),
+            Self::Refused(Refusal { status, .. }) => coded(
+                Code::UpstreamError,
+                format!("The upstream answered with status {status} and no error message."),
+            ),
+        }
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let code = match &error {
+            BackendError::Refused(refusal) => return Self::Refused(refusal.clone()),
+            BackendError::Unreachable(_) => Code::UpstreamUnreachable,
+            BackendError::ConnectTimeout => Code::UpstreamTimeout,
+            BackendError::Auth { .. } => Code::UpstreamAuth,
+            BackendError::Truncated(_) => Code::UpstreamTruncated,
+            BackendError::Malformed(_) => Code::UpstreamMalformed,
+            BackendError::TooLarge { .. } => Code::LogTooLarge,
+            BackendError::Internal(_) => Code::InternalError,
+        };
+        Self::new(code, sentence(&error.to_string()))
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        Self::new(Code::LogTooLarge, sentence(&error.to_string()))
+    }
+}
+
+/// An error's text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
+}

@@ -1,0 +1,86 @@
+//! The bytes of a log's events: `data: …` and a blank line, written once.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memchr2;
+
+use super::Failure;
+use crate::{
+    backend::Chunk,
+    openai::scan,
+    sse::data_frame,
+    stream::{Event, Id, Kind, Seq},
+};
+
+/// The terminating sentinel's frame.
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Writes the events of one completion.
+pub(super) struct Framer {
+    /// The completion's id, in every chunk.
+    pub(super) id: Id,
+    /// `sequence_number` stands in every chunk and error.
+    pub(super) has_sequence: bool,
+}
+
+impl Framer {
+    /// A chunk's event.
+    pub(super) fn chunk(&self, chunk: &Chunk, seq: Seq) -> Event {
+        let kind = if chunk.facts.is_usage_only() {
+            Kind::Usage
+        } else {
+            Kind::Chunk
+        };
+        let frame = self.frame(chunk, seq);
+        Event { kind, frame }
+    }
+
+    /// A whole completion's only event: JSON without a frame around it.
+    pub(super) fn whole(&self, chunk: &Chunk) -> Event {
+        let mut json = BytesMut::with_capacity(chunk.json.len() + 64);
+        chunk
+            .facts
+            .rewrite(&chunk.json, self.id.as_str(), None, &mut json);
+        Event {
+            kind: Kind::Whole,
+            frame: json.freeze(),
+        }
+    }
+
+    /// The error's event.
+    pub(super) fn failure(&self, failure: &Failure, seq: Seq) -> Event {
+        let json = failure.envelope();
+        let frame = match scan(&json) {
+            Ok(facts) => self.frame(&Chunk { json, facts }, seq),
+            // An upstream's envelope was scanned before, and ours is JSON.
+            Err(_) => data_frame(&json),
+        };
+        Event {
+            kind: Kind::Failure,
+            frame,
+        }
+    }
+
+    /// The sentinel's event.
+    pub(super) fn done() -> Event {
+        Event {
+            kind: Kind::Done,
+            frame: Bytes::from_static(DONE),
+        }
+    }
+
+    fn frame(&self, chunk: &Chunk, seq: Seq) -> Bytes {
+        const PREFIX: &[u8] = b"data: ";
+        let sequence = self.has_sequence.then_some(seq.0);
+        let mut frame = BytesMut::with_capacity(chunk.json.len() + 96);
+        frame.put_slice(PREFIX);
+        chunk
+            .facts
+            .rewrite(&chunk.json, self.id.as_str(), sequence, &mut frame);
+        // JSON may be laid out over several lines; then each is a `data:` line of its own.
+        if memchr2(b'\r', b'\n', &frame).is_some() {
+            return data_frame(&frame[PREFIX.len()..]);
+        }
+        frame.put_slice(b"\n\n");
+        frame.freeze()
+    }
+}

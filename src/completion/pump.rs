@@ -1,0 +1,233 @@
+//! From a backend into a log: the one place where a stream ends.
+//!
+//! Start at [`Pump::run`]. Whatever happens (an upstream that fails in any way, a clock, a
+//! client that leaves, a stop of the server, a panic, a lost task), [`Pump::finish`] runs
+//! exactly once and the log ends in a way that is told.
+
+use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::{
+    select,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Code, Completion, Failure,
+    frame::Framer,
+    ledger,
+    progress::{Incomplete, Progress},
+};
+use crate::{
+    backend::{BackendError, Body, Call, Chunk, Chunks, Route, Step},
+    stream::{End, Grace, Producer},
+};
+
+/// How long an upstream may take from its sentinel to its end of file before its connection
+/// is given up instead of being used again. The client has its answer by then.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// One answer on its way into its log.
+pub(super) struct Pump {
+    producer: Option<Producer>,
+    completion: Arc<Completion>,
+    framer: Framer,
+    route: Route,
+    call: Rc<Call>,
+    progress: Progress,
+    // The answer came in one piece, which needs no sentinel behind it.
+    is_whole: bool,
+    started: Instant,
+}
+
+impl Pump {
+    pub(super) fn new(
+        producer: Producer,
+        completion: Arc<Completion>,
+        route: Route,
+        call: Rc<Call>,
+    ) -> Self {
+        Self {
+            framer: Framer {
+                id: producer.log().id().clone(),
+                has_sequence: call.request.params.include_sequence == Some(true),
+            },
+            producer: Some(producer),
+            completion,
+            route,
+            progress: Progress::new(call.request.choices()),
+            call,
+            is_whole: false,
+            started: Instant::now(),
+        }
+    }
+
+    /// Fills the log and ends it. A generation that nobody reads for `grace` is cancelled.
+    pub(super) async fn run(mut self, stopping: CancellationToken, grace: Grace) {
+        let log = Arc::clone(&self.completion.log);
+        let total = self.route.clocks.total;
+        let outcome = {
+            let relay = AssertUnwindSafe(self.relay()).catch_unwind();
+            select! {
+                // The answer's own end wins over a clock that runs out beside it.
+                biased;
+                outcome = relay => outcome.unwrap_or_else(|_| Err(Failure::internal())),
+                () = stopping.cancelled() => Err(Failure::shutting_down()),
+                () = log.abandoned(|| grace.0) => {
+                    Err(Failure::new(Code::Cancelled, "Everyone who read this stream has left."))
+                }
+                () = sleep(total) => Err(late("the whole answer", total)),
+            }
+        };
+        let (result, rest) = match outcome {
+            Ok(rest) => (Ok(()), rest),
+            Err(failure) => (Err(failure), None),
+        };
+        self.finish(result);
+        if let Some(mut rest) = rest {
+            // Its outcome does not matter any more: the client has its answer.
+            let _ = timeout(CLOSING, rest.next()).await;
+        }
+    }
+
+    /// Moves the answer into the log. What is left of a stream after its sentinel is returned.
+    async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
+        let clocks = self.route.clocks;
+        let first_chunk = if self.call.request.is_streaming() {
+            clocks.first_chunk
+        } else {
+            clocks.total
+        };
+        let mut deadline = pin!(sleep(first_chunk));
+        let answer = select! {
+            biased;
+            answer = self.route.backend.open(Rc::clone(&self.call)) => answer?,
+            () = &mut deadline => return Err(late("the first chunk", first_chunk)),
+        };
+        self.completion.set_headers(answer.headers);
+        let mut chunks = match answer.body {
+            Body::Chunks(chunks) => chunks,
+            Body::Whole(chunk) => return self.append_whole(&chunk).map(|()| None),
+        };
+        let mut has_begun = false;
+        loop {
+            let step = select! {
+                biased;
+                step = chunks.next() => step,
+                () = &mut deadline => {
+                    // A lingering upstream that has finished has said all there is.
+                    let late = match has_begun {
+                        true => late("the next chunk with content", clocks.between),
+                        false => late("the first chunk", first_chunk),
+                    };
+                    return self.progress.at_eof().map(|()| None).map_err(|Incomplete| late);
+                }
+            };
+            match step {
+                Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
+                Some(Ok(Step::Done)) => {
+                    return self
+                        .progress
+                        .at_done()
+                        .map(|()| Some(chunks))
+                        .map_err(truncated);
+                }
+                Some(Err(BackendError::Truncated(_))) | None => {
+                    return self.progress.at_eof().map(|()| None).map_err(truncated);
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+            has_begun = true;
+            let next = self.progress.deadline(&clocks, Instant::now());
+            deadline.set(sleep_until(next));
+        }
+    }
+
+    fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        let facts = &chunk.facts;
+        if let Some(error) = facts.error.clone() {
+            return Err(Failure::reported(&chunk.json, &chunk.json[error]));
+        }
+        self.progress.note(facts, Instant::now());
+        let Some(producer) = &mut self.producer else {
+            return Err(Failure::internal());
+        };
+        if let Some(usage) = facts.usage.clone() {
+            producer.keep_aside(chunk.json.slice(usage));
+        }
+        if facts.is_usage_only() && !self.call.request.includes_usage() {
+            return Ok(());
+        }
+        let event = self.framer.chunk(chunk, producer.next_seq());
+        producer.append(event)?;
+        if facts.choice_failed {
+            let message = "The upstream reported an error in one of the choices.";
+            return Err(Failure::new(Code::UpstreamError, message));
+        }
+        Ok(())
+    }
+
+    fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        if let Some(error) = chunk.facts.error.clone() {
+            return Err(Failure::reported(&chunk.json, &chunk.json[error]));
+        }
+        let Some(producer) = &mut self.producer else {
+            return Err(Failure::internal());
+        };
+        if let Some(usage) = chunk.facts.usage.clone() {
+            producer.keep_aside(chunk.json.slice(usage));
+        }
+        producer.append(self.framer.whole(chunk))?;
+        self.is_whole = true;
+        Ok(())
+    }
+
+    /// Ends the log and writes down how. Does nothing the second time.
+    fn finish(&mut self, result: Result<(), Failure>) {
+        let Some(producer) = self.producer.take() else {
+            return;
+        };
+        let seq = producer.next_seq();
+        let (failure, end) = match result {
+            Ok(()) => (None, End::Completed),
+            Err(failure) => {
+                let event = self.framer.failure(&failure, seq);
+                let end = match failure.code() {
+                    Code::Cancelled => End::Cancelled,
+                    code => End::Failed(code.label()),
+                };
+                self.completion.set_failure(failure);
+                (Some(event), end)
+            }
+        };
+        let usage = producer.log().aside();
+        let done = (!self.is_whole).then(Framer::done);
+        let last = failure.into_iter().chain(done);
+        producer.finish(last, end.clone());
+        let first = self.progress.first_content();
+        ledger::record(
+            &self.completion,
+            &end,
+            usage.as_ref(),
+            self.started.elapsed(),
+            first.map(|at| at.duration_since(self.started)),
+        );
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.finish(Err(Failure::internal()));
+    }
+}
+
+fn truncated(_: Incomplete) -> Failure {
+    let message = "The upstream's answer ended before every choice had finished.";
+    Failure::new(Code::UpstreamTruncated, message)
+}
+
+fn late(what: &str, limit: Duration) -> Failure {
+    let message = format!("The upstream took longer than {limit:?} for {what}.");
+    Failure::new(Code::UpstreamTimeout, message)
+}

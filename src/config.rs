@@ -1,0 +1,137 @@
+//! The configuration: each module's settings, from `config.default.toml`, a file, the
+//! environment and flags, the later the stronger.
+//!
+//! Start at [`Config::load`]. An error names where a value came from (file and line, a
+//! variable or a flag), its key, and what is allowed.
+
+mod layers;
+mod validate;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{
+    access,
+    api::{CorsSettings, Limits},
+    backend::{ModelSettings, mock, upstream::Secret},
+    server, stream,
+};
+pub use layers::ConfigError;
+use layers::{Layers, Source};
+
+/// Every setting.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where and how the server listens.
+    pub server: server::Settings,
+    /// Who may use it.
+    pub auth: access::Settings,
+    /// Which web pages may.
+    pub cors: CorsSettings,
+    /// What a client can send.
+    pub limits: Limits,
+    /// Streams and how long they are kept.
+    pub stream: stream::Settings,
+    /// The built-in mock.
+    pub mock: mock::Settings,
+    /// Models that run elsewhere.
+    #[serde(default)]
+    pub models: Vec<ModelSettings>,
+}
+
+/// A setting given on the command line: the flag, the key, and the value in TOML.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// The flag as it was typed, such as `--port`.
+    pub name: &'static str,
+    /// The setting, such as `server.port`.
+    pub key: &'static str,
+    /// The value.
+    pub value: toml::Value,
+}
+
+impl Config {
+    /// Reads all layers and checks what they say together.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong.
+    pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> Result<Self, ConfigError> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let mut layers = Layers::defaults()?;
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::unreadable(path, &error))?;
+            layers.add_file(&path.display().to_string(), &text)?;
+        }
+        let mut variables: Vec<_> = variables.collect();
+        variables.sort();
+        for (name, value) in &variables {
+            layers.add_variable(name, value)?;
+        }
+        for flag in flags {
+            layers.add_value(Source::Flag(flag.name), flag.key, flag.value)?;
+        }
+        Self::finish(layers, |name| std::env::var(name).ok())
+    }
+
+    /// Reads a file's text over the defaults; the environment is not looked at.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let mut layers = Layers::defaults()?;
+        layers.add_file("config", text)?;
+        Self::finish(layers, |_| None)
+    }
+
+    fn finish(
+        layers: Layers,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = layers.config()?;
+        config
+            .read_secrets(variable)
+            .and_then(|()| validate::validate(&config))
+            .map_err(|wrong| layers.blame(&wrong.key, &wrong.reason))?;
+        Ok(config)
+    }
+
+    /// Reads the keys that are named by `key_env`.
+    fn read_secrets(
+        &mut self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), validate::Wrong> {
+        let read = |key: String, name: &str| {
+            variable(name).filter(|v| !v.is_empty()).ok_or_else(|| {
+                let reason = format!("the environment has no variable `{name}`");
+                validate::Wrong { key, reason }
+            })
+        };
+        for (index, entry) in self.auth.keys.iter_mut().enumerate() {
+            if let (Some(name), None) = (&entry.key_env, &entry.key) {
+                entry.key = Some(read(format!("auth.keys[{index}].key_env"), name)?);
+            }
+        }
+        for (index, model) in self.models.iter_mut().enumerate() {
+            for (place, upstream) in model.upstreams.iter_mut().enumerate() {
+                if let Some(name) = &upstream.key_env {
+                    let key = format!("models[{index}].upstreams[{place}].key_env");
+                    upstream.key = Some(Secret(read(key, name)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every answer comes from the mock.
+    pub fn is_all_mock(&self) -> bool {
+        self.models.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

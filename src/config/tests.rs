@@ -1,0 +1,194 @@
+//! What an error of the configuration says, and which layer wins.
+
+use super::*;
+
+fn refused(text: &str) -> String {
+    Config::from_toml(text).expect_err(text).to_string()
+}
+
+#[test]
+fn the_defaults_alone_are_a_configuration() {
+    let config = Config::from_toml("").expect("the defaults");
+    assert_eq!(config.server.port, 8080);
+    assert!(config.is_all_mock());
+}
+
+#[test]
+fn an_error_names_file_line_key_value_and_what_is_allowed() {
+    let cases: [(&str, &[&str]); 16] = [
+        (
+            "[server]\n\nport = \"x\"",
+            &["config:3: server.port: ", "\"x\"", "u16"],
+        ),
+        (
+            "[server]\nport = 70000",
+            &["config:2: server.port: ", "70000"],
+        ),
+        (
+            "[server]\nprot = 1",
+            &["config:2: server.prot: ", "unknown field `prot`", "`port`"],
+        ),
+        (
+            "[sever]",
+            &["config:1: sever: ", "unknown field `sever`", "`server`"],
+        ),
+        (
+            "[stream]\nheartbeat = \"soon\"",
+            &["config:2: stream.heartbeat: ", "soon"],
+        ),
+        (
+            "[stream]\nheartbeat = \"9ms\"",
+            &["config:2: stream.heartbeat: ", "at least 10ms", "9ms"],
+        ),
+        (
+            "[stream]\nheartbeat_form = \"x\"",
+            &["config:2: stream.heartbeat_form: ", "`x`", "`line`"],
+        ),
+        (
+            "[stream]\non_disconnect = \"never\"",
+            &[
+                "config:2: stream.on_disconnect: ",
+                "never",
+                "`cancel`, `detach`",
+            ],
+        ),
+        (
+            "[stream]\nlog_bytes = 2048",
+            &[
+                "config:2: stream.log_bytes: ",
+                "at least stream.event_bytes",
+                "2048",
+            ],
+        ),
+        (
+            "[mock]\nprofile = \"warp\"",
+            &["config:2: mock.profile: ", "`warp`", "`instant`"],
+        ),
+        (
+            "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"ftp://x\" }]",
+            &[
+                "config:3: models[0].upstreams[0].base_url: ",
+                "ftp://x",
+                "http",
+            ],
+        ),
+        (
+            "[[models]]\nname = \"*\"\nupstreams = []",
+            &["config:3: models[0].upstreams: ", "exactly one"],
+        ),
+        (
+            "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\", key_env = \"NO\" }]",
+            &[
+                "config:3: models[0].upstreams[0].key_env: ",
+                "no variable `NO`",
+            ],
+        ),
+        (
+            "[auth]\nkeys = [{ name = \"a\" }]",
+            &["config:2: auth.keys[0]: ", "exactly one of `key`"],
+        ),
+        (
+            "[cors]\norigins = [\"example.org\"]",
+            &["config:2: cors.origins[0]: ", "https://"],
+        ),
+        ("[server\nport = 1", &["config:1: "]),
+    ];
+    for (text, parts) in cases {
+        let error = refused(text);
+        assert!(error.starts_with(parts[0]), "{text:?}: {error}");
+        for part in parts {
+            assert!(error.contains(part), "{text:?}: {error} lacks {part:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_never_stands_in_an_error() {
+    for text in [
+        "[auth]\nkeys = [{ name = \"a\", key = \"s3cret\", hash = \"x\" }]",
+        "[auth]\nkeys = [{ name = \"a\", key = [\"s3cret\"] }]",
+    ] {
+        let error = refused(text);
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn the_later_layer_is_the_stronger() {
+    let mut layers = Layers::defaults().expect("defaults");
+    layers
+        .add_file("f", "[server]\nport = 1\nhost = \"10.0.0.1\"")
+        .expect("a file");
+    layers
+        .add_variable("TOKENFALL__SERVER__PORT", "2")
+        .expect("a variable");
+    layers
+        .add_variable("TOKENFALL__STREAM__HEARTBEAT", "10ms")
+        .expect("a variable");
+    layers
+        .add_variable("TOKENFALL__SERVER__PUBLIC_URL", "127")
+        .expect("text that looks like a number");
+    layers.add_variable("PATH", "/bin").expect("not ours");
+    layers
+        .add_value(Source::Flag("--port"), "server.port", 3.into())
+        .expect("a flag");
+    let config = layers.config().expect("valid");
+    assert_eq!(
+        (config.server.port, &config.server.host[..]),
+        (3, "10.0.0.1")
+    );
+    assert_eq!(
+        config.stream.heartbeat,
+        std::time::Duration::from_millis(10)
+    );
+}
+
+#[test]
+fn an_error_blames_the_layer_that_set_the_value() {
+    let mut layers = Layers::defaults().expect("defaults");
+    let error = layers
+        .add_variable("TOKENFALL__SERVER__PORT", "x")
+        .expect_err("no port");
+    assert!(
+        error
+            .to_string()
+            .starts_with("environment variable TOKENFALL__SERVER__PORT: server.port: "),
+        "{error}"
+    );
+    let error = layers
+        .add_variable("TOKENFALL__SERVER__NOPE", "x")
+        .expect_err("no key");
+    assert!(
+        error
+            .to_string()
+            .contains("server.nope: unknown field `nope`"),
+        "{error}"
+    );
+    let error = layers
+        .add_value(Source::Flag("--port"), "server.port", (-1).into())
+        .expect_err("no port");
+    assert!(
+        error.to_string().starts_with("--port: server.port: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_upstream_key_is_not_served_to_the_world_by_mistake() {
+    let config = |host: &str, more: &str| {
+        let text = format!(
+            "[server]\nhost = \"{host}\"\n{more}\n[[models]]\nname = \"*\"\nupstreams = [{{ base_url = \"http://x\", key_env = \"K\" }}]"
+        );
+        let mut layers = Layers::defaults().expect("defaults");
+        layers.add_file("config", &text).expect("a file");
+        Config::finish(layers, |_| Some("key".to_owned()))
+    };
+    let error = config("0.0.0.0", "").expect_err("exposed").to_string();
+    assert!(
+        error.starts_with("config:2: server.host: ") && error.contains("--open"),
+        "{error}"
+    );
+    assert!(config("127.0.0.1", "").is_ok());
+    assert!(config("0.0.0.0", "open = true").is_ok());
+    assert!(config("0.0.0.0", "[auth]\nkeys = [{ name = \"a\", key = \"k\" }]").is_ok());
+}

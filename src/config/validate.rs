@@ -1,0 +1,168 @@
+//! What no single type can say: ranges, and what settings mean together.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::Config;
+use crate::{
+    access::Keyring,
+    backend::upstream::{Limits, Upstream},
+    telemetry,
+};
+
+/// The shortest duration, so that tests need no patience and servers do not spin.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// Small enough for any machine, large enough for any chunk.
+const SMALLEST: usize = 1024;
+
+/// A setting that cannot be.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// Its key.
+    pub(super) key: String,
+    /// Why, and what is allowed.
+    pub(super) reason: String,
+}
+
+fn wrong<T>(key: &str, reason: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong {
+        key: key.to_owned(),
+        reason: reason.into(),
+    })
+}
+
+/// Checks everything that can be checked without starting.
+pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
+    durations(config)?;
+    sizes(config)?;
+    if let Err(error) = telemetry::check(&config.server.log) {
+        return wrong("server.log", error.to_string());
+    }
+    if let Err(error) = Keyring::new(&config.auth) {
+        return wrong(&format!("auth.keys[{}]", error.index), error.reason);
+    }
+    for (index, origin) in config.cors.origins.iter().enumerate() {
+        if !is_origin(origin) {
+            let reason = "expected a scheme and a host, such as `https://chat.example.org`";
+            return wrong(&format!("cors.origins[{index}]"), reason);
+        }
+    }
+    if !config.server.public_url.is_empty() && config.server.public_host().is_none() {
+        let reason = "expected a URL such as `https://tokens.example.org`, or nothing";
+        return wrong("server.public_url", reason);
+    }
+    models(config)?;
+    exposure(config)
+}
+
+fn durations(config: &Config) -> Result<(), Wrong> {
+    let (limits, stream) = (&config.limits, &config.stream);
+    let mut all = vec![
+        ("server.drain".to_owned(), config.server.drain),
+        ("limits.body_timeout".to_owned(), limits.body_timeout),
+        ("limits.head_timeout".to_owned(), limits.head_timeout),
+        ("limits.keep_alive".to_owned(), limits.keep_alive),
+        ("stream.commit_after".to_owned(), stream.commit_after),
+        ("stream.heartbeat".to_owned(), stream.heartbeat),
+        ("stream.max_detached".to_owned(), stream.max_detached),
+        ("stream.retention".to_owned(), stream.retention),
+        ("stream.write_deadline".to_owned(), stream.write_deadline),
+    ];
+    for (index, model) in config.models.iter().enumerate() {
+        let clocks = [
+            ("connect", model.connect),
+            ("first_chunk", model.first_chunk),
+            ("between", model.between),
+            ("after_finish", model.after_finish),
+            ("total", model.total),
+        ];
+        all.extend(clocks.map(|(name, clock)| (format!("models[{index}].{name}"), clock)));
+    }
+    match all.into_iter().find(|(_, duration)| *duration < SHORTEST) {
+        Some((key, _)) => wrong(&key, "expected a duration of at least 10ms"),
+        None => Ok(()),
+    }
+}
+
+fn sizes(config: &Config) -> Result<(), Wrong> {
+    let stream = &config.stream;
+    let all = [
+        ("limits.body_bytes", config.limits.body_bytes),
+        ("stream.event_bytes", stream.event_bytes),
+        ("stream.log_bytes", stream.log_bytes),
+        ("stream.budget_bytes", stream.budget_bytes),
+    ];
+    if let Some((key, _)) = all.into_iter().find(|(_, bytes)| *bytes < SMALLEST) {
+        return wrong(key, format!("expected at least {SMALLEST} bytes"));
+    }
+    if stream.log_bytes < stream.event_bytes {
+        let reason = format!(
+            "expected at least stream.event_bytes, which is {}",
+            stream.event_bytes
+        );
+        return wrong("stream.log_bytes", reason);
+    }
+    if stream.budget_bytes < stream.log_bytes {
+        let reason = format!(
+            "expected at least stream.log_bytes, which is {}",
+            stream.log_bytes
+        );
+        return wrong("stream.budget_bytes", reason);
+    }
+    if config.limits.connections == 0 {
+        return wrong("limits.connections", "expected at least 1");
+    }
+    Ok(())
+}
+
+fn models(config: &Config) -> Result<(), Wrong> {
+    for (index, model) in config.models.iter().enumerate() {
+        let key = |rest: &str| format!("models[{index}].{rest}");
+        if model.name.is_empty() {
+            return wrong(
+                &key("name"),
+                "expected a name, or a pattern such as `gpt-*`",
+            );
+        }
+        let [upstream] = &model.upstreams[..] else {
+            let reason = format!(
+                "expected exactly one upstream, found {}",
+                model.upstreams.len()
+            );
+            return wrong(&key("upstreams"), reason);
+        };
+        let limits = Limits {
+            event_bytes: config.stream.event_bytes,
+            whole_bytes: config.stream.log_bytes,
+        };
+        if let Err(error) = Upstream::new(upstream, model.connect, limits) {
+            return wrong(&key(&format!("upstreams[0].{}", error.key)), error.reason);
+        }
+    }
+    Ok(())
+}
+
+/// Nobody may spend the upstream's money by mistake (PROTOCOL, section 3).
+fn exposure(config: &Config) -> Result<(), Wrong> {
+    let upstreams = config.models.iter().flat_map(|model| &model.upstreams);
+    let has_upstream_key = upstreams.into_iter().any(|upstream| upstream.key.is_some());
+    let is_exposed = !is_loopback(&config.server.host);
+    if is_exposed && has_upstream_key && config.auth.keys.is_empty() && !config.server.open {
+        let reason = "everyone who reaches this address could use the upstream's key: set `auth.keys`, \
+                      bind to 127.0.0.1, or say --open if that is meant";
+        return wrong("server.host", reason);
+    }
+    Ok(())
+}
+
+/// Whether a host is this machine alone.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_origin(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '*']))
+}

@@ -1,0 +1,297 @@
+//! The composition root: names the concrete stores and backends, binds, drains, stops.
+
+use std::{
+    any::Any,
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::ServerHandle,
+    http::Uri,
+    middleware::from_fn,
+    rt::net::TcpStream,
+    web::{self, Data},
+};
+use serde::Deserialize;
+use utoipa_actix_web::AppExt;
+
+use crate::{
+    access::Keyring,
+    api::{self, Bodies, OriginPolicy, State},
+    backend::{
+        Backend, Clocks, ModelSettings, Route, Router,
+        mock::Mock,
+        upstream::{Limits, Upstream, UpstreamSettingsError},
+    },
+    completion::{Pumps, Service},
+    config::Config,
+    stream::{MemoryStore, StreamStore},
+    tokens::Tokens,
+};
+
+/// How long the last bytes may take to be written once every stream has ended.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+/// Sockets that wait to be accepted.
+const BACKLOG: u32 = 2048;
+
+/// The `[server]` section of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The address or name to listen on.
+    pub host: String,
+    /// The port; 0 for any free one.
+    pub port: u16,
+    /// How others reach this server; empty if only by its address.
+    pub public_url: String,
+    /// Serve beyond this machine although anyone can then use the upstream's key.
+    pub open: bool,
+    /// How long streams may go on after a stop was asked for.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
+    /// Headers of the client's that go upstream beside the usual ones.
+    pub forward_headers: Vec<String>,
+    /// Worker threads; 0 for one per core.
+    pub workers: usize,
+    /// What is logged: a level, or `target=level` pairs.
+    pub log: String,
+}
+
+impl Settings {
+    /// The host of `public_url`.
+    pub fn public_host(&self) -> Option<String> {
+        let url: Uri = self.public_url.parse().ok()?;
+        matches!(url.scheme_str(), Some("http" | "https")).then(|| url.host().map(str::to_owned))?
+    }
+}
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A key that cannot be used.
+    #[error("auth.keys: {0}")]
+    Key(#[from] crate::access::KeyError),
+    /// It stopped by itself.
+    #[error("the server stopped: {0}")]
+    Stopped(#[source] io::Error),
+}
+
+/// A server that listens and is about to answer.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Where.
+    pub address: SocketAddr,
+    /// The streams under way.
+    pub pumps: Pumps,
+    /// The streams that are being written.
+    pub bodies: Bodies,
+}
+
+/// Serves until `stop` resolves, then drains. Must run in an actix system.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start, or stops by itself.
+pub async fn serve(
+    config: Config,
+    on_listening: impl FnOnce(&Listening),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let listener = listen(&config.server)?;
+    let address = listener.local_addr().map_err(ServeError::Stopped)?;
+    let store = Arc::new(MemoryStore::new(&config.stream));
+    let pumps = Pumps::default();
+    let bodies = Bodies::default();
+    let state = Data::new(State {
+        keyring: Keyring::new(&config.auth)?,
+        limits: config.limits.clone(),
+        stream: Arc::new(config.stream.clone()),
+        forward_headers: lower_case(&config.server.forward_headers),
+        bodies: bodies.clone(),
+    });
+    let policy = Arc::new(origin_policy(&config, address));
+    let worker = Worker {
+        tokens: Arc::new(Tokens::default()),
+        store: Arc::clone(&store) as Arc<dyn StreamStore>,
+        pumps: pumps.clone(),
+        config: Arc::new(config.clone()),
+    };
+    // One call of this per worker thread: each has backends and connections of its own.
+    let app = move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(Data::new(worker.service(&state)))
+            .app_data(Data::new(Arc::clone(&policy)))
+            .into_utoipa_app()
+            .configure(api::routes)
+            .into_app()
+            .default_service(web::to(api::fallback))
+            .wrap(api::cors(&policy))
+            .wrap(from_fn(api::guard))
+            .wrap(from_fn(api::request_id))
+    };
+    let write_deadline = config.stream.write_deadline;
+    let mut server = HttpServer::new(app)
+        .workers(workers(config.server.workers))
+        .backlog(BACKLOG)
+        .max_connections(config.limits.connections)
+        .client_request_timeout(config.limits.head_timeout)
+        .keep_alive(config.limits.keep_alive)
+        // Off, the first chunk of a stream waits for the head's acknowledgement.
+        .tcp_nodelay(true)
+        // A client's FIN is its leaving.
+        .h1_allow_half_closed(false)
+        .on_connect(move |connection, _| set_write_deadline(connection, write_deadline))
+        .shutdown_timeout(LAST_WRITES.as_secs())
+        .disable_signals()
+        .listen(listener)
+        .map_err(ServeError::Stopped)?
+        .run();
+    let handle = server.handle();
+    let listening = Listening {
+        address,
+        pumps: pumps.clone(),
+        bodies: bodies.clone(),
+    };
+    on_listening(&listening);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(ServeError::Stopped),
+        () = store.tend() => {}
+        () = drain(stop, &listening, &handle, config.server.drain) => {}
+    }
+    server.await.map_err(ServeError::Stopped)
+}
+
+/// Waits for the stop, then for the streams, then for their last bytes, then stops the server.
+/// New connections are accepted meanwhile: what is unready must still be able to say so.
+async fn drain(
+    stop: impl Future<Output = ()>,
+    listening: &Listening,
+    handle: &ServerHandle,
+    patience: Duration,
+) {
+    stop.await;
+    tracing::info!(streams = listening.pumps.count(), "draining");
+    listening.pumps.drain(patience).await;
+    listening.bodies.written(LAST_WRITES).await;
+    // Sent at once; the server itself says when it is done.
+    drop(handle.stop(true));
+}
+
+/// What each worker thread makes its own service of.
+#[derive(Clone)]
+struct Worker {
+    config: Arc<Config>,
+    tokens: Arc<Tokens>,
+    store: Arc<dyn StreamStore>,
+    pumps: Pumps,
+}
+
+impl Worker {
+    fn service(&self, state: &State) -> Service {
+        let routes = self.routes().unwrap_or_else(|error| {
+            // The settings were checked at start; what fails here is the machine.
+            tracing::error!(%error, "an upstream cannot be used");
+            Vec::new()
+        });
+        let store = Arc::clone(&self.store);
+        let settings = Arc::clone(&state.stream);
+        Service::new(Router::new(routes), store, settings, self.pumps.clone())
+    }
+
+    fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
+        if self.config.is_all_mock() {
+            let mock = Mock::new(self.config.mock.clone(), Arc::clone(&self.tokens));
+            return Ok(vec![Route {
+                name: "*".to_owned(),
+                backend: Rc::new(mock),
+                clocks: Clocks::default(),
+            }]);
+        }
+        self.config.models.iter().map(|m| self.route(m)).collect()
+    }
+
+    fn route(&self, model: &ModelSettings) -> Result<Route, UpstreamSettingsError> {
+        let limits = Limits {
+            event_bytes: self.config.stream.event_bytes,
+            whole_bytes: self.config.stream.log_bytes,
+        };
+        let [upstream] = &model.upstreams[..] else {
+            return Err(UpstreamSettingsError {
+                key: "upstreams",
+                reason: "expected exactly one".to_owned(),
+            });
+        };
+        let backend: Rc<dyn Backend> = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+        Ok(Route {
+            name: model.name.clone(),
+            backend,
+            clocks: model.clocks(),
+        })
+    }
+}
+
+fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
+    let bind = || {
+        let addresses: Vec<_> = (&settings.host[..], settings.port)
+            .to_socket_addrs()?
+            .collect();
+        TcpListener::bind(&addresses[..])
+    };
+    bind().map_err(|source| ServeError::Bind {
+        address: format!("{}:{}", settings.host, settings.port),
+        source,
+    })
+}
+
+fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
+    if config.is_all_mock() || !config.auth.keys.is_empty() {
+        return OriginPolicy::Any;
+    }
+    let is_open = config.server.open && !address.ip().is_loopback();
+    let mut hosts = vec![config.server.host.clone()];
+    hosts.extend(config.server.public_host());
+    let mut origins = config.cors.origins.clone();
+    if !config.server.public_url.is_empty() {
+        origins.push(config.server.public_url.trim_end_matches('/').to_owned());
+    }
+    OriginPolicy::Local {
+        origins,
+        hosts: (!is_open).then_some(hosts),
+    }
+}
+
+/// Cuts off a client that acknowledges nothing for so long. The body cannot do it: once its
+/// bytes are queued, nobody polls it.
+fn set_write_deadline(connection: &dyn Any, deadline: Duration) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+        let socket = socket2::SockRef::from(stream);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
+            tracing::debug!(%error, "no write deadline on this connection");
+        }
+    }
+}
+
+fn workers(setting: usize) -> usize {
+    if setting > 0 {
+        return setting;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn lower_case(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.to_lowercase()).collect()
+}

@@ -1,0 +1,42 @@
+//! Logs: for people on a terminal, one JSON object a line otherwise. To standard error.
+
+use std::io::{IsTerminal, stderr};
+
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+/// A filter that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "expected a level (error, warn, info, debug, trace) or `target=level` pairs with commas between: {0}"
+)]
+pub struct FilterError(#[from] tracing_subscriber::filter::ParseError);
+
+/// Checks a filter such as `info` or `warn,tokenfall=debug`.
+///
+/// # Errors
+/// [`FilterError`] says what is allowed.
+pub fn check(filter: &str) -> Result<(), FilterError> {
+    filter.parse::<Targets>()?;
+    Ok(())
+}
+
+/// Starts logging what `filter` lets through. A second call changes nothing.
+///
+/// # Errors
+/// [`FilterError`] says what is allowed.
+pub fn start(filter: &str) -> Result<(), FilterError> {
+    let filter: Targets = filter.parse()?;
+    let output = fmt::layer().with_writer(stderr);
+    let output = if stderr().is_terminal() {
+        output.with_target(false).boxed()
+    } else {
+        output.json().flatten_event(true).boxed()
+    };
+    // An error means that logging has been started before.
+    let _ = tracing_subscriber::registry()
+        .with(output.with_filter(filter))
+        .try_init();
+    Ok(())
+}

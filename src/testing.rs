@@ -1,0 +1,104 @@
+//! A server of one's own for a test: on a free port, stopped when it is dropped.
+
+use std::{net::SocketAddr, sync::mpsc, thread::JoinHandle};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    config::{Config, ConfigError},
+    server::{Listening, ServeError, serve},
+};
+
+/// A running server.
+#[derive(Debug)]
+pub struct TestServer {
+    listening: Listening,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+/// Why a test server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server is gone before it said where it listens; its log says why.
+    #[error("the server did not start")]
+    Gone,
+}
+
+/// Starts a server with these settings, in TOML, over the defaults. The port is free to choose
+/// unless they name one.
+///
+/// # Errors
+/// [`SpawnError`] when the settings are wrong or the server cannot start.
+pub fn spawn(settings: &str) -> Result<TestServer, SpawnError> {
+    let mut config = Config::from_toml(settings)?;
+    config.server.port = 0;
+    let (tell, told) = mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::spawn(move || {
+        let serve = serve(
+            config,
+            |listening| drop(tell.send(listening.clone())),
+            async { drop(stopped.await) },
+        );
+        actix_web::rt::System::new().block_on(serve)
+    });
+    let listening = told.recv().map_err(|_| SpawnError::Gone)?;
+    Ok(TestServer {
+        listening,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+impl TestServer {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listening.address
+    }
+
+    /// What an OpenAI client takes as its base URL.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address())
+    }
+
+    /// How many generations are under way.
+    pub fn generations(&self) -> usize {
+        self.listening.pumps.count()
+    }
+
+    /// How many streams are being written to clients.
+    pub fn streams(&self) -> usize {
+        self.listening.bodies.count()
+    }
+
+    /// Asks it to stop, without waiting.
+    pub fn begin_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It may have stopped already.
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until it has drained and stopped.
+    pub fn stop(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        self.begin_stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported there.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
