@@ -75,7 +75,10 @@ impl Config {
         for flag in flags {
             layers.add_value(Source::Flag(flag.name), flag.key, flag.value)?;
         }
-        Self::finish(layers, |name| std::env::var(name).ok())
+        Self::finish(layers, |name| {
+            let known = variables.iter().find(|(known, _)| known == name);
+            known.map(|(_, value)| value.clone())
+        })
     }
 
     /// Reads a file's text over the defaults; the environment is not looked at.

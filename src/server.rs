@@ -113,33 +113,22 @@ pub async fn serve(
     let listener = listen(&config.server)?;
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
     let store = Arc::new(MemoryStore::new(&config.stream));
-    let pumps = Pumps::default();
-    let bodies = Bodies::default();
-    let state = Data::new(State {
-        keyring: Keyring::new(&config.auth)?,
-        limits: config.limits.clone(),
-        stream: Arc::new(config.stream.clone()),
-        forward_headers: lower_case(&config.server.forward_headers),
-        bodies: bodies.clone(),
-    });
-    let policy = Arc::new(origin_policy(&config, address));
-    let worker = Worker {
-        tokens: Arc::new(Tokens::default()),
-        store: Arc::clone(&store) as Arc<dyn StreamStore>,
-        pumps: pumps.clone(),
-        config: Arc::new(config.clone()),
+    let shared = Shared::new(&config, address, Arc::clone(&store) as _)?;
+    let listening = Listening {
+        address,
+        pumps: shared.pumps.clone(),
+        bodies: shared.state.bodies.clone(),
     };
     // One call of this per worker thread: each has backends and connections of its own.
     let app = move || {
         App::new()
-            .app_data(state.clone())
-            .app_data(Data::new(worker.service(&state)))
-            .app_data(Data::new(Arc::clone(&policy)))
+            .app_data(shared.state.clone())
+            .app_data(Data::new(shared.service()))
+            .app_data(shared.policy.clone())
             .into_utoipa_app()
             .configure(api::routes)
             .into_app()
             .default_service(web::to(api::fallback))
-            .wrap(api::cors(&policy))
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };
@@ -161,11 +150,6 @@ pub async fn serve(
         .map_err(ServeError::Stopped)?
         .run();
     let handle = server.handle();
-    let listening = Listening {
-        address,
-        pumps: pumps.clone(),
-        bodies: bodies.clone(),
-    };
     on_listening(&listening);
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Stopped),
@@ -191,24 +175,48 @@ async fn drain(
     drop(handle.stop(true));
 }
 
-/// What each worker thread makes its own service of.
+/// What all worker threads share, and what each makes its own service of.
 #[derive(Clone)]
-struct Worker {
+struct Shared {
     config: Arc<Config>,
+    state: Data<State>,
+    policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
     store: Arc<dyn StreamStore>,
     pumps: Pumps,
 }
 
-impl Worker {
-    fn service(&self, state: &State) -> Service {
+impl Shared {
+    fn new(
+        config: &Config,
+        address: SocketAddr,
+        store: Arc<dyn StreamStore>,
+    ) -> Result<Self, ServeError> {
+        let state = State {
+            keyring: Keyring::new(&config.auth)?,
+            limits: config.limits.clone(),
+            stream: Arc::new(config.stream.clone()),
+            forward_headers: lower_case(&config.server.forward_headers),
+            bodies: Bodies::default(),
+        };
+        Ok(Self {
+            config: Arc::new(config.clone()),
+            state: Data::new(state),
+            policy: Data::new(origin_policy(config, address)),
+            tokens: Arc::default(),
+            store,
+            pumps: Pumps::default(),
+        })
+    }
+
+    fn service(&self) -> Service {
         let routes = self.routes().unwrap_or_else(|error| {
             // The settings were checked at start; what fails here is the machine.
             tracing::error!(%error, "an upstream cannot be used");
             Vec::new()
         });
         let store = Arc::clone(&self.store);
-        let settings = Arc::clone(&state.stream);
+        let settings = Arc::clone(&self.state.stream);
         Service::new(Router::new(routes), store, settings, self.pumps.clone())
     }
 

@@ -36,7 +36,7 @@ pub enum SpawnError {
 pub fn spawn(settings: &str) -> Result<TestServer, SpawnError> {
     let mut config = Config::from_toml(settings)?;
     config.server.port = 0;
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::spawn(move || {
         let serve = serve(

@@ -105,7 +105,7 @@ mod tests {
         let tokens = Tokens::default();
         let text = "Hello, streams! 日本語のテキスト 🌊🧜🏽‍♀️ naïve\n".repeat(100);
         for text in [&text[..], "", "a"] {
-            let (same, pieces) = tokens.split(text.to_owned()).await.expect("loaded");
+            let (same, pieces) = tokens.split(String::from(text)).await.expect("loaded");
             assert_eq!(same, text);
             assert_eq!(pieces.last().map_or(0, |p| p.end), text.len());
             assert!(pieces.iter().all(|p| text.is_char_boundary(p.end)));

@@ -43,7 +43,7 @@ impl Bodies {
 }
 
 /// The body of a stream.
-pub struct EventBody {
+pub(super) struct EventBody {
     reader: Reader,
     // Taken from the reader and not yet sent; empty between polls.
     batch: Vec<Event>,
@@ -60,7 +60,12 @@ struct Heartbeat {
 impl EventBody {
     /// Reads on from where `reader` is. When nothing is there to be sent at first, a heartbeat
     /// goes out at once.
-    pub fn new(reader: Reader, settings: &Settings, is_official_sdk: bool, bodies: Bodies) -> Self {
+    pub(super) fn new(
+        reader: Reader,
+        settings: &Settings,
+        is_official_sdk: bool,
+        bodies: Bodies,
+    ) -> Self {
         bodies.0.send_modify(|count| *count += 1);
         let form = heartbeat(settings.heartbeat_form, is_official_sdk);
         Self {

@@ -14,7 +14,7 @@ use crate::{access, stream::Owner};
 
 /// Someone who may use the server.
 #[derive(Debug)]
-pub struct Caller {
+pub(super) struct Caller {
     /// To whom the caller's completions belong.
     pub owner: Owner,
     /// The caller's own `Authorization`, where we hold no keys.

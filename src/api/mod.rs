@@ -56,5 +56,5 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 
 /// Everything around the routes: ids, origins, and what happens off the routes.
 pub use fallback::fallback;
-pub use origin::{cors, guard};
+pub use origin::guard;
 pub use request_id::request_id;

@@ -1,14 +1,22 @@
 //! Which web pages may use the server, so that no page a user happens to open can spend the
 //! operator's money (PROTOCOL, section 3).
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
-use actix_cors::Cors;
 use actix_web::{
     Error, HttpResponse, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{Uri, header},
+    http::{
+        Method, Uri,
+        header::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+            ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap,
+            HeaderName, HeaderValue, ORIGIN, VARY,
+        },
+        uri::Authority,
+    },
     middleware::Next,
     web::Data,
 };
@@ -16,27 +24,13 @@ use actix_web::{
 use super::ApiError;
 
 /// Headers that pages may read beside the few that they always may.
-const EXPOSED: [&str; 17] = [
-    "x-request-id",
-    "x-completion-id",
-    "x-stream-ticket",
-    "x-stream-attempts",
-    "x-stream-cache",
-    "x-should-retry",
-    "retry-after",
-    "retry-after-ms",
-    "openai-model",
-    "openai-processing-ms",
-    "openai-version",
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-limit-tokens",
-    "x-ratelimit-remaining-requests",
-    "x-ratelimit-remaining-tokens",
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-reset-tokens",
-];
+const EXPOSED: &str = "x-request-id, x-completion-id, x-stream-ticket, x-stream-attempts, \
+    x-stream-cache, x-should-retry, retry-after, retry-after-ms, openai-model, \
+    openai-processing-ms, openai-version, x-ratelimit-limit-requests, \
+    x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, \
+    x-ratelimit-reset-requests, x-ratelimit-reset-tokens";
 /// How long a browser may remember the answer to a preflight, in seconds.
-const PREFLIGHT_AGE: usize = 600;
+const PREFLIGHT_AGE: &str = "600";
 
 /// Which pages and host names are let in.
 #[derive(Debug, Clone)]
@@ -86,21 +80,39 @@ impl OriginPolicy {
     }
 }
 
-/// Refuses what the policy does not let in, before anything is done for it.
+/// Refuses what the policy does not let in before anything is done for it, answers
+/// preflights, and marks replies that a page may read.
 pub async fn guard<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let refusal = request
-        .app_data::<Data<Arc<OriginPolicy>>>()
-        .and_then(|policy| refusal(policy, &request));
-    match refusal {
-        Some(refusal) => {
-            let response: HttpResponse = ApiError::Forbidden(refusal).error_response();
-            Ok(request.into_response(response).map_into_right_body())
-        }
-        None => Ok(next.call(request).await?.map_into_left_body()),
+    let Some(policy) = request.app_data::<Data<OriginPolicy>>().cloned() else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = if let Some(refusal) = refusal(&policy, &request) {
+        let refusal: HttpResponse = ApiError::Forbidden(refusal).error_response();
+        return Ok(request.into_response(refusal).map_into_right_body());
+    } else if is_preflight(&request) {
+        let answer = preflight(request.headers());
+        request.into_response(answer).map_into_right_body()
+    } else {
+        next.call(request).await?.map_into_left_body()
+    };
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        let allowed = match **policy {
+            OriginPolicy::Any => HeaderValue::from_static("*"),
+            OriginPolicy::Local { .. } => origin,
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(EXPOSED),
+        );
+        headers.append(VARY, HeaderValue::from_static("origin"));
     }
+    Ok(response)
 }
 
 fn refusal(policy: &OriginPolicy, request: &ServiceRequest) -> Option<String> {
@@ -108,18 +120,19 @@ fn refusal(policy: &OriginPolicy, request: &ServiceRequest) -> Option<String> {
     if matches!(request.path(), "/livez" | "/readyz") {
         return None;
     }
-    let text = |name: &header::HeaderName| {
+    let text = |name: &HeaderName| {
         let value = request.headers().get(name)?;
         Some(value.to_str().unwrap_or("(not text)"))
     };
-    let host = text(&header::HOST);
+    // HTTP/2 has the name in the target instead of a header.
+    let host = text(&HOST).or_else(|| request.uri().authority().map(Authority::as_str));
     if !policy.admits_host(host) {
         return Some(format!(
             "This server does not go by the name `{}`; set `server.public_url` if it should.",
             host.unwrap_or_default()
         ));
     }
-    let origin = text(&header::ORIGIN)?;
+    let origin = text(&ORIGIN)?;
     if policy.admits_origin(origin, host) {
         return None;
     }
@@ -128,25 +141,28 @@ fn refusal(policy: &OriginPolicy, request: &ServiceRequest) -> Option<String> {
     ))
 }
 
-/// The CORS headers of this policy.
-pub fn cors(policy: &Arc<OriginPolicy>) -> Cors {
-    let cors = Cors::default()
-        .allow_any_method()
-        .allow_any_header()
-        .expose_headers(EXPOSED)
-        .max_age(PREFLIGHT_AGE);
-    match **policy {
-        OriginPolicy::Any => cors.allow_any_origin().send_wildcard(),
-        OriginPolicy::Local { .. } => {
-            let policy = Arc::clone(policy);
-            cors.allowed_origin_fn(move |origin, head| {
-                let host = head.headers().get(header::HOST);
-                let host = host.and_then(|host| host.to_str().ok());
-                let origin = origin.to_str();
-                origin.is_ok_and(|origin| policy.admits_origin(origin, host))
-            })
+fn is_preflight(request: &ServiceRequest) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Any method and any header: what may be done is decided by keys, not by preflights.
+fn preflight(asked: &HeaderMap) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent();
+    let pairs = [
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+    ];
+    for (asked_for, allowed) in pairs {
+        if let Some(value) = asked.get(asked_for) {
+            answer.insert_header((allowed, value.clone()));
         }
     }
+    answer.insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE));
+    answer.finish()
 }
 
 /// The name without the port, and without the brackets of an IPv6 address.

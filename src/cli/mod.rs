@@ -1,5 +1,11 @@
 //! The command line: a file each for what the binary can do.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a command line is for"
+)]
+
 mod check;
 mod openapi;
 mod serve;

@@ -1,6 +1,9 @@
 //! `tokenfall serve`.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
+};
 
 use actix_web::rt::System;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -116,12 +119,11 @@ fn upstream(config: &Config) -> String {
 
 fn greet(address: SocketAddr, upstream: &str) {
     // Everything the server listens on beyond this machine is also reached from here.
-    let host = match address.ip() {
-        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-        ip @ std::net::IpAddr::V4(_) => ip.to_string(),
-        ip @ std::net::IpAddr::V6(_) => format!("[{ip}]"),
+    let ip = match address.ip() {
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
-    let base = format!("http://{host}:{}", address.port());
+    let base = format!("http://{}", SocketAddr::new(ip, address.port()));
     println!(
         "tokenfall {version} listens on {address}
 

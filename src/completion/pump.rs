@@ -193,9 +193,10 @@ impl Pump {
             Ok(()) => (None, End::Completed),
             Err(failure) => {
                 let event = self.framer.failure(&failure, seq);
-                let end = match failure.code() {
-                    Code::Cancelled => End::Cancelled,
-                    code => End::Failed(code.label()),
+                let end = if failure.code() == Code::Cancelled {
+                    End::Cancelled
+                } else {
+                    End::Failed(failure.code().label())
                 };
                 self.completion.set_failure(failure);
                 (Some(event), end)

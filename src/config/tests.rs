@@ -13,87 +13,88 @@ fn the_defaults_alone_are_a_configuration() {
     assert!(config.is_all_mock());
 }
 
+const WRONG: [(&str, &[&str]); 16] = [
+    (
+        "[server]\n\nport = \"x\"",
+        &["config:3: server.port: ", "\"x\"", "u16"],
+    ),
+    (
+        "[server]\nport = 70000",
+        &["config:2: server.port: ", "70000"],
+    ),
+    (
+        "[server]\nprot = 1",
+        &["config:2: server.prot: ", "unknown field `prot`", "`port`"],
+    ),
+    (
+        "[sever]",
+        &["config:1: sever: ", "unknown field `sever`", "`server`"],
+    ),
+    (
+        "[stream]\nheartbeat = \"soon\"",
+        &["config:2: stream.heartbeat: ", "soon"],
+    ),
+    (
+        "[stream]\nheartbeat = \"9ms\"",
+        &["config:2: stream.heartbeat: ", "at least 10ms", "9ms"],
+    ),
+    (
+        "[stream]\nheartbeat_form = \"x\"",
+        &["config:2: stream.heartbeat_form: ", "`x`", "`line`"],
+    ),
+    (
+        "[stream]\non_disconnect = \"never\"",
+        &[
+            "config:2: stream.on_disconnect: ",
+            "never",
+            "`cancel`, `detach`",
+        ],
+    ),
+    (
+        "[stream]\nlog_bytes = 2048",
+        &[
+            "config:2: stream.log_bytes: ",
+            "at least stream.event_bytes",
+            "2048",
+        ],
+    ),
+    (
+        "[mock]\nprofile = \"warp\"",
+        &["config:2: mock.profile: ", "`warp`", "`instant`"],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"ftp://x\" }]",
+        &[
+            "config:3: models[0].upstreams[0].base_url: ",
+            "ftp://x",
+            "http",
+        ],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nupstreams = []",
+        &["config:3: models[0].upstreams: ", "exactly one"],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\", key_env = \"NO\" }]",
+        &[
+            "config:3: models[0].upstreams[0].key_env: ",
+            "no variable `NO`",
+        ],
+    ),
+    (
+        "[auth]\nkeys = [{ name = \"a\" }]",
+        &["config:2: auth.keys[0]: ", "exactly one of `key`"],
+    ),
+    (
+        "[cors]\norigins = [\"example.org\"]",
+        &["config:2: cors.origins[0]: ", "https://"],
+    ),
+    ("[server\nport = 1", &["config:1: "]),
+];
+
 #[test]
 fn an_error_names_file_line_key_value_and_what_is_allowed() {
-    let cases: [(&str, &[&str]); 16] = [
-        (
-            "[server]\n\nport = \"x\"",
-            &["config:3: server.port: ", "\"x\"", "u16"],
-        ),
-        (
-            "[server]\nport = 70000",
-            &["config:2: server.port: ", "70000"],
-        ),
-        (
-            "[server]\nprot = 1",
-            &["config:2: server.prot: ", "unknown field `prot`", "`port`"],
-        ),
-        (
-            "[sever]",
-            &["config:1: sever: ", "unknown field `sever`", "`server`"],
-        ),
-        (
-            "[stream]\nheartbeat = \"soon\"",
-            &["config:2: stream.heartbeat: ", "soon"],
-        ),
-        (
-            "[stream]\nheartbeat = \"9ms\"",
-            &["config:2: stream.heartbeat: ", "at least 10ms", "9ms"],
-        ),
-        (
-            "[stream]\nheartbeat_form = \"x\"",
-            &["config:2: stream.heartbeat_form: ", "`x`", "`line`"],
-        ),
-        (
-            "[stream]\non_disconnect = \"never\"",
-            &[
-                "config:2: stream.on_disconnect: ",
-                "never",
-                "`cancel`, `detach`",
-            ],
-        ),
-        (
-            "[stream]\nlog_bytes = 2048",
-            &[
-                "config:2: stream.log_bytes: ",
-                "at least stream.event_bytes",
-                "2048",
-            ],
-        ),
-        (
-            "[mock]\nprofile = \"warp\"",
-            &["config:2: mock.profile: ", "`warp`", "`instant`"],
-        ),
-        (
-            "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"ftp://x\" }]",
-            &[
-                "config:3: models[0].upstreams[0].base_url: ",
-                "ftp://x",
-                "http",
-            ],
-        ),
-        (
-            "[[models]]\nname = \"*\"\nupstreams = []",
-            &["config:3: models[0].upstreams: ", "exactly one"],
-        ),
-        (
-            "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\", key_env = \"NO\" }]",
-            &[
-                "config:3: models[0].upstreams[0].key_env: ",
-                "no variable `NO`",
-            ],
-        ),
-        (
-            "[auth]\nkeys = [{ name = \"a\" }]",
-            &["config:2: auth.keys[0]: ", "exactly one of `key`"],
-        ),
-        (
-            "[cors]\norigins = [\"example.org\"]",
-            &["config:2: cors.origins[0]: ", "https://"],
-        ),
-        ("[server\nport = 1", &["config:1: "]),
-    ];
-    for (text, parts) in cases {
+    for (text, parts) in WRONG {
         let error = refused(text);
         assert!(error.starts_with(parts[0]), "{text:?}: {error}");
         for part in parts {

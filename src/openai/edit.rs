@@ -17,7 +17,7 @@ const USAGE: &[u8] = br#""include_usage":true"#;
 ///
 /// # Errors
 /// [`JsonError`] when the body, or the `stream_options` in it, is no object.
-pub fn upstream_body(
+pub(super) fn upstream_body(
     body: &[u8],
     model: Option<&str>,
     asks_usage: bool,

@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
                 let mut empty = true;
                 self.object(|walk, _| {
                     empty = false;
-                    walk.value().map(drop)
+                    walk.skip()
                 })?;
                 Kind::Container { empty }
             }
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
                 let mut empty = true;
                 self.array(|walk| {
                     empty = false;
-                    walk.value().map(drop)
+                    walk.skip()
                 })?;
                 Kind::Container { empty }
             }
@@ -181,6 +181,14 @@ impl<'a> Walk<'a> {
             Some(_) | None => return Err(self.error("expected a value")),
         };
         Ok((kind, start..self.at))
+    }
+
+    /// Consumes any one value.
+    ///
+    /// # Errors
+    /// [`JsonError`] when none stands here.
+    pub fn skip(&mut self) -> Result<(), JsonError> {
+        self.value().map(drop)
     }
 
     /// The kind of the value that stands next, without consuming it. A container's emptiness

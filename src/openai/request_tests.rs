@@ -11,70 +11,70 @@ fn accepted(body: &str) -> ChatRequest {
     ChatRequest::parse(Bytes::copy_from_slice(body.as_bytes())).expect(body)
 }
 
+/// One field beside a valid request; the path and the reason that a refusal names.
+const FIELDS: [(&str, &str, &str); 8] = [
+    (r#""n":-1"#, "n", "an integer from 1 to 128"),
+    (r#""n":129"#, "n", "an integer from 1 to 128"),
+    (r#""n":1.5"#, "n", "an integer from 1 to 128"),
+    (
+        r#""max_tokens":-1"#,
+        "max_tokens",
+        "an integer of at least 0",
+    ),
+    (r#""stream":"yes""#, "stream", "expected a boolean"),
+    (r#""stop":5"#, "stop", "a string or an array of strings"),
+    (r#""stop":["a",1]"#, "stop[1]", "expected a string"),
+    (
+        r#""stream_options":{"include_usage":1}"#,
+        "stream_options.include_usage",
+        "a boolean",
+    ),
+];
+
+/// Whole bodies; the path and the reason that a refusal names.
+const BODIES: [(&str, &str, &str); 8] = [
+    ("{}", "model", "missing, but required"),
+    (r#"{"model":"m"}"#, "messages", "missing, but required"),
+    (
+        r#"{"model":"m","messages":[]}"#,
+        "messages",
+        "at least one message",
+    ),
+    (
+        r#"{"model":"m","messages":"hi"}"#,
+        "messages",
+        "expected a sequence",
+    ),
+    (
+        r#"{"model":"","messages":[{"role":"user"}]}"#,
+        "model",
+        "an empty string",
+    ),
+    (
+        r#"{"model":"m","messages":[{"role":"robot"}]}"#,
+        "messages[0].role",
+        "unknown variant `robot`, expected one of",
+    ),
+    (
+        r#"{"model":"m","messages":[{"role":"user","content":5}]}"#,
+        "messages[0].content",
+        "a string or an array of content parts",
+    ),
+    (
+        r#"{"model":"m","messages":[{"role":"user","content":[{"text":"a"}]}]}"#,
+        "messages[0].content[0].type",
+        "missing, but required",
+    ),
+];
+
 #[test]
 fn a_refusal_names_the_field_and_what_is_allowed() {
     let with = |field: &str| {
         format!(r#"{{"model":"m","messages":[{{"role":"user","content":"a"}}],{field}}}"#)
     };
-    let cases = [
-        (with(r#""n":-1"#), "n", "an integer from 1 to 128"),
-        (with(r#""n":129"#), "n", "an integer from 1 to 128"),
-        (with(r#""n":1.5"#), "n", "an integer from 1 to 128"),
-        (
-            with(r#""max_tokens":-1"#),
-            "max_tokens",
-            "an integer of at least 0",
-        ),
-        (with(r#""stream":"yes""#), "stream", "expected a boolean"),
-        (
-            with(r#""stop":5"#),
-            "stop",
-            "a string or an array of strings",
-        ),
-        (with(r#""stop":["a",1]"#), "stop[1]", "expected a string"),
-        (
-            with(r#""stream_options":{"include_usage":1}"#),
-            "stream_options.include_usage",
-            "a boolean",
-        ),
-        (
-            r#"{"model":"m","messages":[{"role":"robot"}]}"#.into(),
-            "messages[0].role",
-            "unknown variant `robot`, expected one of",
-        ),
-        (
-            r#"{"model":"m","messages":[{"role":"user","content":5}]}"#.into(),
-            "messages[0].content",
-            "a string or an array of content parts",
-        ),
-        (
-            r#"{"model":"m","messages":[{"role":"user","content":[{"text":"a"}]}]}"#.into(),
-            "messages[0].content[0].type",
-            "missing, but required",
-        ),
-        ("{}".into(), "model", "missing, but required"),
-        (
-            r#"{"model":"m"}"#.into(),
-            "messages",
-            "missing, but required",
-        ),
-        (
-            r#"{"model":"m","messages":[]}"#.into(),
-            "messages",
-            "at least one message",
-        ),
-        (
-            r#"{"model":"m","messages":"hi"}"#.into(),
-            "messages",
-            "expected a sequence",
-        ),
-        (
-            r#"{"model":"","messages":[{"role":"user"}]}"#.into(),
-            "model",
-            "an empty string",
-        ),
-    ];
-    for (body, param, why) in cases {
+    let fields = FIELDS.map(|(field, param, why)| (with(field), param, why));
+    let bodies = BODIES.map(|(body, param, why)| (body.to_owned(), param, why));
+    for (body, param, why) in fields.into_iter().chain(bodies) {
         let (message, at) = refused(&body);
         assert_eq!(at.as_deref(), Some(param), "{body}: {message}");
         assert!(

@@ -122,7 +122,7 @@ pub fn scan(json: &[u8]) -> Result<Facts, JsonError> {
             b"choices" if matches!(walk.peek(), Some(Kind::Container { .. })) => {
                 walk.array(|walk| choice(walk, &mut facts))?;
             }
-            _ => drop(walk.value()?),
+            _ => walk.skip()?,
         }
         Ok(())
     })?;
@@ -166,7 +166,7 @@ fn choice(walk: &mut Walk<'_>, facts: &mut Facts) -> Result<(), JsonError> {
                 walk.object(|walk, member| delta_member(walk, member.key, facts))?;
             }
             b"text" => facts.has_content |= walk.value()?.0.is_something(),
-            _ => drop(walk.value()?),
+            _ => walk.skip()?,
         }
         Ok(())
     })?;

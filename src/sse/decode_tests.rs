@@ -21,67 +21,69 @@ fn datas(stream: &str) -> Vec<String> {
     decode(&[stream.as_bytes()]).into_iter().map(data).collect()
 }
 
+/// Name, stream, the data of its events.
+const FORMAT: [(&str, &str, &[&str]); 20] = [
+    (
+        "bom",
+        "\u{feff}data:1\n\n\u{feff}data:2\n\ndata:3\n\n",
+        &["1", "3"],
+    ),
+    (
+        "bom twice",
+        "\u{feff}\u{feff}data:1\n\ndata:2\n\ndata:3\n\n",
+        &["2", "3"],
+    ),
+    (
+        "comments",
+        "data:1\r:\0\n:\r\ndata:2\n:aaaa\rdata:3\n:data:fail\r:x\ndata:4\n\n",
+        &["1\n2\n3\n4"],
+    ),
+    (
+        "data before final empty line",
+        "retry:1000\ndata:test1\n\nid:test\ndata:test2",
+        &["test1"],
+    ),
+    (
+        "field data",
+        "data:\n\ndata\ndata\n\ndata:test\n\n",
+        &["", "\n", "test"],
+    ),
+    ("field event empty", "event: \ndata:data\n\n", &["data"]),
+    (
+        "leading space",
+        "data:\ttest\rdata: \ndata:test\n\n",
+        &["\ttest\n\ntest"],
+    ),
+    (
+        "newlines",
+        "data:test\r\ndata\ndata:test\r\n\r",
+        &["test\n\ntest"],
+    ),
+    (
+        "NUL in data",
+        "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
+        &["\0\n 2\n1\n3\n\n4"],
+    ),
+    (
+        "unknown field",
+        "data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacommentyay\ndata:test\n\n",
+        &["test\n\ntest"],
+    ),
+    ("utf-8", "data:ok\u{2026}\n\n", &["ok\u{2026}"]),
+    ("lone cr dispatch", "data:1\r\rdata:2\r\r", &["1", "2"]),
+    ("crlf", "data:1\r\n\r\ndata:2\r\n\r\n", &["1", "2"]),
+    ("no data, no event", "event:x\n\nid:1\n\n: c\n\n", &[]),
+    ("colon in the value", "data:a:b\n\n", &["a:b"]),
+    ("one space only", "data:  a\n\n", &[" a"]),
+    ("capital field", "Data: x\n\n", &[]),
+    ("space before field", " data: x\n\n", &[]),
+    ("only blank lines", "\n\n\r\r\n", &[]),
+    ("unfinished block", "data: x\n", &[]),
+];
+
 #[test]
 fn web_platform_format_cases() {
-    let cases: [(&str, &str, &[&str]); 20] = [
-        (
-            "bom",
-            "\u{feff}data:1\n\n\u{feff}data:2\n\ndata:3\n\n",
-            &["1", "3"],
-        ),
-        (
-            "bom twice",
-            "\u{feff}\u{feff}data:1\n\ndata:2\n\ndata:3\n\n",
-            &["2", "3"],
-        ),
-        (
-            "comments",
-            "data:1\r:\0\n:\r\ndata:2\n:aaaa\rdata:3\n:data:fail\r:x\ndata:4\n\n",
-            &["1\n2\n3\n4"],
-        ),
-        (
-            "data before final empty line",
-            "retry:1000\ndata:test1\n\nid:test\ndata:test2",
-            &["test1"],
-        ),
-        (
-            "field data",
-            "data:\n\ndata\ndata\n\ndata:test\n\n",
-            &["", "\n", "test"],
-        ),
-        ("field event empty", "event: \ndata:data\n\n", &["data"]),
-        (
-            "leading space",
-            "data:\ttest\rdata: \ndata:test\n\n",
-            &["\ttest\n\ntest"],
-        ),
-        (
-            "newlines",
-            "data:test\r\ndata\ndata:test\r\n\r",
-            &["test\n\ntest"],
-        ),
-        (
-            "NUL in data",
-            "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
-            &["\0\n 2\n1\n3\n\n4"],
-        ),
-        (
-            "unknown field",
-            "data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacommentyay\ndata:test\n\n",
-            &["test\n\ntest"],
-        ),
-        ("utf-8", "data:ok\u{2026}\n\n", &["ok\u{2026}"]),
-        ("lone cr dispatch", "data:1\r\rdata:2\r\r", &["1", "2"]),
-        ("crlf", "data:1\r\n\r\ndata:2\r\n\r\n", &["1", "2"]),
-        ("no data, no event", "event:x\n\nid:1\n\n: c\n\n", &[]),
-        ("colon in the value", "data:a:b\n\n", &["a:b"]),
-        ("one space only", "data:  a\n\n", &[" a"]),
-        ("capital field", "Data: x\n\n", &[]),
-        ("space before field", " data: x\n\n", &[]),
-        ("only blank lines", "\n\n\r\r\n", &[]),
-        ("unfinished block", "data: x\n", &[]),
-    ];
-    for (name, stream, expected) in cases {
+    for (name, stream, expected) in FORMAT {
         assert_eq!(datas(stream), expected, "{name}");
     }
 }

@@ -1,5 +1,10 @@
 //! What every store promises. Each case runs against every implementation in [`stores`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "readers of a test need no tracking"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -222,8 +222,10 @@ impl State {
 /// The one handle that may write a log.
 pub struct Producer {
     log: Arc<Log>,
-    on_end: Option<Box<dyn FnOnce(&Arc<Log>) + Send>>,
+    on_end: Option<OnEnd>,
 }
+
+type OnEnd = Box<dyn FnOnce(&Arc<Log>) + Send>;
 
 impl Producer {
     /// The producer of `log`; `on_end` is called once, after the log has ended.

@@ -28,7 +28,7 @@ const SENTENCES: [&str; 16] = [
 ];
 
 /// The text of one choice: a function of the digest, the index and the last question.
-pub fn text(params: &ChatParams, digest: &[u8; 32], index: u32) -> String {
+pub(super) fn text(params: &ChatParams, digest: &[u8; 32], index: u32) -> String {
     let mut random = SplitMix::new(digest, index);
     let mut text = match last_question(params) {
         Some(question) => format!("You said: “{question}”."),
@@ -58,7 +58,7 @@ fn last_question(params: &ChatParams) -> Option<String> {
 }
 
 /// One choice, cut into what is sent.
-pub struct Choice {
+pub(super) struct Choice {
     /// What is said in the end.
     text: String,
     /// Where each piece of it ends, in bytes.
@@ -71,7 +71,7 @@ pub struct Choice {
 
 impl Choice {
     /// Cuts a text where the request's `stop` and token limit say, whichever comes first.
-    pub fn cut(mut text: String, pieces: &[Piece], request: &ChatRequest) -> Self {
+    pub(super) fn cut(mut text: String, pieces: &[Piece], request: &ChatRequest) -> Self {
         let max_tokens = request.max_tokens().unwrap_or(usize::MAX);
         let stop = stop_at(&text, request);
         let mut choice = Self {
@@ -98,7 +98,7 @@ impl Choice {
     }
 
     /// The text of one step, while there is one.
-    pub fn piece(&self, step: usize) -> Option<&str> {
+    pub(super) fn piece(&self, step: usize) -> Option<&str> {
         let end = *self.ends.get(step)?;
         let start = step.checked_sub(1).map_or(0, |before| self.ends[before]);
         Some(&self.text[start..end])
@@ -113,7 +113,7 @@ fn stop_at(text: &str, request: &ChatRequest) -> Option<usize> {
 }
 
 /// The texts of a prompt whose tokens count.
-pub fn prompt_texts(params: &ChatParams) -> Vec<String> {
+pub(super) fn prompt_texts(params: &ChatParams) -> Vec<String> {
     let mut texts = Vec::new();
     for message in &params.messages {
         texts.push(message.role.as_str().to_owned());
@@ -126,7 +126,7 @@ pub fn prompt_texts(params: &ChatParams) -> Vec<String> {
 
 /// The tokens of a prompt, from the counts of its texts: three more for each message, one for
 /// each name, and three that open the answer (OpenAI Cookbook, "How to count tokens").
-pub fn tokens_of_prompt(params: &ChatParams, counts: &[usize]) -> usize {
+pub(super) fn tokens_of_prompt(params: &ChatParams, counts: &[usize]) -> usize {
     let names = params.messages.iter().filter(|m| m.name.is_some()).count();
     counts.iter().sum::<usize>() + 3 * params.messages.len() + names + 3
 }

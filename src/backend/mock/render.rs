@@ -12,7 +12,7 @@ const PADDING_STEP: usize = 16;
 const PADDING: &str = "0123456789abcdef";
 
 /// Writes the chunks of one answer.
-pub struct Render<'a> {
+pub(super) struct Render<'a> {
     call: &'a Call,
     has_usage: bool,
     has_padding: bool,
@@ -20,7 +20,7 @@ pub struct Render<'a> {
 
 impl<'a> Render<'a> {
     /// For the answer to `call`.
-    pub fn new(call: &'a Call) -> Self {
+    pub(super) fn new(call: &'a Call) -> Self {
         let options = call.request.params.stream_options.as_ref();
         Self {
             call,
@@ -30,7 +30,7 @@ impl<'a> Render<'a> {
     }
 
     /// A choice's first chunk.
-    pub fn role(&mut self, index: u32) -> Vec<u8> {
+    pub(super) fn role(&mut self, index: u32) -> Vec<u8> {
         let delta = Delta {
             role: Some(Role::Assistant),
             content: Some(""),
@@ -40,7 +40,7 @@ impl<'a> Render<'a> {
     }
 
     /// More of a choice's text.
-    pub fn content(&mut self, index: u32, text: &str) -> Vec<u8> {
+    pub(super) fn content(&mut self, index: u32, text: &str) -> Vec<u8> {
         let delta = Delta {
             content: Some(text),
             ..Delta::default()
@@ -49,12 +49,12 @@ impl<'a> Render<'a> {
     }
 
     /// A choice's last chunk.
-    pub fn finish(&mut self, index: u32, reason: &str) -> Vec<u8> {
+    pub(super) fn finish(&mut self, index: u32, reason: &str) -> Vec<u8> {
         self.choice(index, Delta::default(), Some(reason))
     }
 
     /// The usage chunk.
-    pub fn usage(&mut self, usage: Usage) -> Vec<u8> {
+    pub(super) fn usage(&mut self, usage: Usage) -> Vec<u8> {
         self.write(&[], Some(Some(usage)), None)
     }
 
