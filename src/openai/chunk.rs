@@ -32,6 +32,9 @@ pub struct ChatChunk<'a> {
     /// Padding, where `include_obfuscation` asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub obfuscation: Option<&'a str>,
+    /// The event's number, where `include_sequence` asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence_number: Option<u64>,
 }
 
 /// What a chunk adds to one choice.
@@ -63,6 +66,36 @@ pub struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub refusal: Option<Option<&'a str>>,
+    /// More of the calls of tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<&'a [ToolCallDelta<'a>]>,
+}
+
+/// An addition to one call of a tool: its first names the tool, later ones add arguments.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct ToolCallDelta<'a> {
+    /// Which call.
+    pub index: u32,
+    /// The call's id, in its first addition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a str>,
+    /// Always `function`, in its first addition.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'a str>,
+    /// The function that is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionDelta<'a>>,
+}
+
+/// An addition to the call of a function.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct FunctionDelta<'a> {
+    /// Its name, in the first addition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// More of its arguments, which are JSON when all have come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<&'a str>,
 }
 
 /// The count of tokens.

@@ -10,10 +10,11 @@ mod int;
 pub mod json;
 mod message;
 mod model;
+mod object;
 mod request;
 mod scan;
 
-pub use chunk::{ChatChunk, ChunkChoice, Delta, Usage};
+pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta, Usage};
 pub use completion::{Answer, ChatCompletion, Choice};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
 pub use int::Int;

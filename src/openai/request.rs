@@ -8,7 +8,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
-use super::{Int, Invalid, Message, edit, json::Walk};
+use super::{
+    Int, Invalid, Message, edit,
+    json::Walk,
+    object::{self, Object},
+};
 
 /// The most choices that one request may ask for, as OpenAI has it.
 pub const MAX_CHOICES: i64 = 128;
@@ -21,13 +25,14 @@ pub struct ChatParams {
     #[schema(min_length = 1, example = "tokenfall-mock")]
     pub model: String,
     /// The conversation so far.
+    #[serde(deserialize_with = "object::list")]
     #[schema(min_items = 1)]
     pub messages: Vec<Message>,
     /// Answer with an event stream. Nothing else decides it, no `Accept` header either.
     #[serde(default)]
     pub stream: Option<bool>,
     /// What a stream shows.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     pub stream_options: Option<StreamOptions>,
     /// How many choices to generate.
     #[serde(default)]
@@ -134,7 +139,7 @@ impl ChatRequest {
     /// # Errors
     /// [`Invalid`] says which field is wrong, why, and what is allowed.
     pub fn parse(body: Bytes) -> Result<Self, Invalid> {
-        let params: ChatParams = read(&body)?;
+        let Object(params) = read::<Object<ChatParams>>(&body)?;
         let refuse = |param: &str, message: &str| {
             Err(Invalid {
                 message: format!("{param}: {message}"),

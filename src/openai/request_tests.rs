@@ -32,7 +32,17 @@ const FIELDS: [(&str, &str, &str); 8] = [
 ];
 
 /// Whole bodies; the path and the reason that a refusal names.
-const BODIES: [(&str, &str, &str); 8] = [
+const BODIES: [(&str, &str, &str); 10] = [
+    (
+        r#"{"model":"m","messages":[["user"]]}"#,
+        "messages[0]",
+        "expected an object",
+    ),
+    (
+        r#"{"model":"m","messages":[{"role":"user"}],"stream_options":[null,null]}"#,
+        "stream_options",
+        "expected an object",
+    ),
     ("{}", "model", "missing, but required"),
     (r#"{"model":"m"}"#, "messages", "missing, but required"),
     (

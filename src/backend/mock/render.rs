@@ -35,6 +35,7 @@ impl<'a> Render<'a> {
             role: Some(Role::Assistant),
             content: Some(""),
             refusal: Some(None),
+            ..Delta::default()
         };
         self.choice(index, delta, None)
     }
@@ -87,6 +88,7 @@ impl<'a> Render<'a> {
             choices,
             usage,
             obfuscation,
+            sequence_number: None,
         };
         // Strings and numbers always serialize.
         serde_json::to_vec(&chunk).unwrap_or_default()
