@@ -15,7 +15,7 @@ use actix_web::{
     dev::ServerHandle,
     http::Uri,
     middleware::from_fn,
-    rt::net::TcpStream,
+    rt::{System, net::TcpStream},
     web::{self, Data},
 };
 use serde::Deserialize;
@@ -101,11 +101,22 @@ pub struct Listening {
     pub bodies: Bodies,
 }
 
-/// Serves until `stop` resolves, then drains. Must run in an actix system.
+/// Serves until what `stop` returns resolves, then drains. Blocks the thread meanwhile.
+///
+/// `stop` is called within the runtime before `on_listening`, so that a signal that follows
+/// the start-up message at once is not lost.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start, or stops by itself.
-pub async fn serve(
+pub fn run<S: Future<Output = ()>>(
+    config: Config,
+    on_listening: impl FnOnce(&Listening),
+    stop: impl FnOnce() -> S,
+) -> Result<(), ServeError> {
+    System::new().block_on(async { serve(config, on_listening, stop()).await })
+}
+
+async fn serve(
     config: Config,
     on_listening: impl FnOnce(&Listening),
     stop: impl Future<Output = ()>,

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::{Config, ConfigError},
-    server::{Listening, ServeError, serve},
+    server::{self, Listening, ServeError},
 };
 
 /// A running server.
@@ -39,12 +39,11 @@ pub fn spawn(settings: &str) -> Result<TestServer, SpawnError> {
     let (tell, told) = mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::spawn(move || {
-        let serve = serve(
+        server::run(
             config,
             |listening| drop(tell.send(listening.clone())),
-            async { drop(stopped.await) },
-        );
-        actix_web::rt::System::new().block_on(serve)
+            || async { drop(stopped.await) },
+        )
     });
     let listening = told.recv().map_err(|_| SpawnError::Gone)?;
     Ok(TestServer {

@@ -6,10 +6,11 @@
 /** Where the server's paths begin, also behind a proxy that puts a prefix before them. */
 const ROOT = new URL(".", location.href).href.replace(/\/$/, "");
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
-const MAX_EVENT_CHARS = 4 * 1024 * 1024;
+const MAX_LINE_CHARS = 4 * 1024 * 1024;
 const MAX_EVENTS_SHOWN = 500;
 const PHONE = matchMedia("(max-width: 52rem)");
 
+/** The document, read once by `main`. */
 let spec;
 
 main();
@@ -43,11 +44,7 @@ function renderHead() {
   document.getElementById("about").append(...prose(description));
   document.getElementById("base").textContent = `${ROOT}/v1`;
   const schemes = Object.values(spec.components?.securitySchemes ?? {});
-  if (schemes.some((scheme) => scheme.type === "http" && scheme.scheme === "bearer")) {
-    const auth = document.getElementById("auth");
-    auth.hidden = false;
-    auth.querySelector("dd").append(...inline("`Authorization: Bearer <key>`, where the server asks for one"));
-  }
+  document.getElementById("auth").hidden = !schemes.some(({ scheme }) => scheme === "bearer");
 }
 
 /** The document's operations as `[{ name, description, operations }]`, in the order of its tags. */
@@ -59,7 +56,7 @@ function operationsByTag() {
       const name = operation.tags?.[0] ?? "Other";
       if (!groups.has(name)) groups.set(name, { name, operations: [] });
       const id = operation.operationId ?? `${method}${path}`.replace(/\W+/g, "-");
-      const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])];
+      const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(follow);
       groups.get(name).operations.push({ ...operation, id, method, path, parameters });
     }
   }
@@ -67,34 +64,31 @@ function operationsByTag() {
 }
 
 function navGroup({ name, operations }) {
-  const links = operations.map((operation) =>
-    el("li", {}, el("a", { href: `#op-${operation.id}` }, methodBadge(operation.method), breakable(operation.path))));
+  const links = operations.map(({ id, method, path }) =>
+    el("li", {}, el("a", { href: `#op-${id}` }, methodBadge(method), path)));
   return el("section", {}, el("h2", {}, name), el("ul", {}, ...links));
 }
 
 function tagSection({ name, description, operations }) {
-  const id = `tag-${name}`;
-  return el("section", { "aria-labelledby": id }, el("h2", { id }, name), ...prose(description), ...operations.map(operationArticle));
+  return el("section", {}, el("h2", {}, name), ...prose(description), ...operations.map(operationArticle));
 }
 
 function operationArticle(operation) {
-  const id = `op-${operation.id}`;
-  const { method, path, summary, description, parameters, requestBody, responses } = operation;
-  const article = el("article", { id, "aria-labelledby": `${id}-name` },
-    el("h3", { id: `${id}-name` }, methodBadge(method), el("code", {}, breakable(path)),
-      el("a", { class: "anchor", href: `#${id}`, "aria-label": `Link to ${method} ${path}` }, "#")),
+  const { id, method, path, summary, description, parameters, requestBody, responses } = operation;
+  const heading = `op-${id}-heading`;
+  const article = el("article", { id: `op-${id}`, "aria-labelledby": heading },
+    el("h3", { id: heading }, methodBadge(method), el("a", { href: `#op-${id}` }, path)),
     el("p", { class: "summary" }, ...inline(summary)),
     ...prose(description));
+  if (parameters.length > 0) article.append(el("h4", {}, "Parameters"), namedList(parameters));
   const body = requestBody && follow(requestBody);
-  if (parameters.length > 0) article.append(el("h4", {}, "Parameters"), parameterList(parameters));
   if (body) article.append(el("h4", {}, "Request body"), ...prose(body.description), ...contents(body.content));
-  article.append(el("h4", {}, "Responses"), ...Object.entries(responses ?? {}).map(responseBlock));
-  for (const { itemSchema } of streams(responses)) article.append(...eventsSection(itemSchema, operation.id));
-  const form = template(`try-${operation.id}`);
-  if (form) {
-    article.append(el("h4", {}, "Try it"), form);
-    tryIt(article.querySelector("form"), operation);
-  }
+  article.append(el("h4", {}, "Responses"), ...Object.entries(responses).map(responseBlock));
+  const media = Object.values(responses).flatMap((response) => Object.values(follow(response).content ?? {}));
+  for (const { itemSchema } of media) if (itemSchema) article.append(...eventsSection(itemSchema, id));
+  const form = template(`try-${id}`);
+  if (form) article.append(el("h4", {}, "Try it"), form);
+  if (form) tryIt(article.querySelector("form"), operation);
   return article;
 }
 
@@ -102,9 +96,10 @@ function methodBadge(method) {
   return el("span", { class: `method ${method}` }, method.toUpperCase());
 }
 
-function parameterList(parameters) {
-  return el("ul", { class: "members" }, ...parameters.map(follow).map((parameter) =>
-    memberItem(parameter.name, { description: parameter.description, ...parameter.schema }, parameter.required, [`in ${parameter.in}`])));
+/** Parameters or headers. Their descriptions, and the places of parameters, are shown as if their schemas had them. */
+function namedList(parameters) {
+  return el("ul", { class: "members" }, ...parameters.map(({ name, schema, description, required, in: place }) =>
+    memberItem(name, { ...schema, ...(description && { description }), ...(place && { in: place }) }, required)));
 }
 
 function responseBlock([status, reference], index) {
@@ -113,9 +108,8 @@ function responseBlock([status, reference], index) {
   if (!headers && !content) return el("div", { class: "response" }, ...head);
   const block = el("details", { class: "response" }, el("summary", {}, ...head), ...contents(content ?? {}));
   if (headers) {
-    const items = Object.entries(headers).map(([name, header]) =>
-      memberItem(name, { ...follow(header).schema, description: follow(header).description }));
-    block.append(el("p", { class: "media" }, "Headers"), el("ul", { class: "members" }, ...items));
+    const named = Object.entries(headers).map(([name, header]) => ({ ...follow(header), name }));
+    block.append(el("p", { class: "media" }, "Headers"), namedList(named));
   }
   block.open = index === 0;
   return block;
@@ -123,10 +117,11 @@ function responseBlock([status, reference], index) {
 
 /** What a body can be: for each media type its schema, or where its events are described. */
 function contents(content) {
-  return Object.entries(content).flatMap(([type, { schema, itemSchema }]) => [
-    el("p", { class: "media" }, el("code", {}, type), schema && ` ${typeName(schema)}`, itemSchema && " a stream, described below"),
-    ...(schema ? [...prose(view(schema).schema.description), members(schema)] : []),
-  ]).filter(Boolean);
+  return Object.entries(content).flatMap(([type, { schema, itemSchema }]) => {
+    const what = itemSchema ? " events, described below" : el("span", { class: "type" }, ` ${typeName(schema)}`);
+    const inside = itemSchema ? [] : [...prose(view(schema).schema.description), members(schema)].filter(Boolean);
+    return [el("p", { class: "media" }, el("code", {}, type), what), ...inside];
+  });
 }
 
 // ---- Schemas ----
@@ -152,7 +147,11 @@ function view(raw, above = []) {
     above = [...above, $ref];
     schema = isRepeat ? own : { ...follow({ $ref }), ...own };
   }
-  for (const part of schema.allOf ?? []) schema = both(schema, view(part, above).schema);
+  for (const part of schema.allOf ?? []) {
+    const { schema: base } = view(part, above);
+    const required = [...(base.required ?? []), ...(schema.required ?? [])];
+    schema = { ...base, ...schema, required, properties: { ...base.properties, ...schema.properties } };
+  }
   const all = schema.oneOf ?? schema.anyOf ?? [];
   const options = all.filter((option) => option.type !== "null");
   const isNullable = options.length < all.length || [schema.type].flat().includes("null");
@@ -162,57 +161,54 @@ function view(raw, above = []) {
   return { ...only, schema: { ...only.schema, description }, isNullable: isNullable || only.isNullable };
 }
 
-function both(one, other) {
-  const required = [...(one.required ?? []), ...(other.required ?? [])];
-  return { ...other, ...one, required, properties: { ...other.properties, ...one.properties } };
-}
-
 function typeName(raw, above) {
   const seen = view(raw, above);
   return baseName(seen) + (seen.isNullable ? " or null" : "");
 }
 
 function baseName({ schema, name, options, above }) {
+  const inner = (raw) => typeName(raw, above).replace(/^.* or .*$/, "($&)");
   if (options.length > 0) return options.map((option) => typeName(option, above)).join(" or ");
-  if (schema.items) return `array of ${grouped(typeName(schema.items, above))}`;
+  if (schema.items) return `array of ${inner(schema.items)}`;
   if (schema.properties) return name ?? "object";
-  if (typeof schema.additionalProperties === "object") return `map to ${grouped(typeName(schema.additionalProperties, above))}`;
+  if (typeof schema.additionalProperties === "object") return `map to ${inner(schema.additionalProperties)}`;
   const types = [schema.type].flat().filter((type) => type && type !== "null");
   return types.join(" or ") || name || ("const" in schema ? typeof schema.const : "any");
 }
-
-const grouped = (name) => (name.includes(" or ") ? `(${name})` : name);
 
 /** What is inside a schema: its properties, or those of its items or options. Null where there is nothing to list. */
 function members(raw, outer) {
   const { schema, isRepeat, options, above } = view(raw, outer);
   if (isRepeat) return el("p", { class: "hint" }, "As above.");
-  if (options.length > 0) return el("ul", { class: "members" }, ...options.map((option) => memberItem(null, option, false, [], above)));
-  if (schema.items) return members(schema.items, above);
-  if (schema.properties) {
-    const entries = Object.entries(schema.properties);
-    const isRequired = (name) => schema.required?.includes(name);
-    return el("ul", { class: "members" }, ...entries.map(([name, property]) => memberItem(name, property, isRequired(name), [], above)));
-  }
-  return typeof schema.additionalProperties === "object" ? members(schema.additionalProperties, above) : null;
+  const items = schema.items ?? schema.additionalProperties;
+  if (options.length === 0 && !schema.properties) return typeof items === "object" ? members(items, above) : null;
+  const rows = options.length > 0
+    ? options.map((option) => memberItem(null, option, false, above))
+    : Object.entries(schema.properties).map(([name, property]) =>
+        memberItem(name, property, schema.required?.includes(name), above));
+  // A wrapper around one thing is not worth a click.
+  if (rows.length === 1) rows[0].querySelector("details")?.setAttribute("open", "");
+  return el("ul", { class: "members" }, ...rows);
 }
 
-function memberItem(name, raw, isRequired = false, notes = [], above = []) {
+function memberItem(name, raw, isRequired, above = []) {
   const seen = view(raw, above);
   const inner = members(raw, above);
-  const title = seen.options.length > 0 ? "Options" : `Inside ${seen.schema.items ? "each item" : seen.name ?? name ?? "it"}`;
+  const whole = seen.schema.items ? "each item" : seen.name ?? name ?? "it";
+  const title = seen.options.length > 0 ? "Options" : `Inside ${whole}`;
   return el("li", {},
     el("p", { class: "member" },
       name && el("code", { class: "name" }, name),
       el("span", { class: "type" }, typeName(raw, above)),
       isRequired && el("span", { class: "required" }, "required"),
-      ...[...notes, ...constraints(seen.schema)].map((note) => el("span", { class: "note" }, note))),
+      ...constraints(seen.schema).map((note) => el("span", { class: "note" }, note))),
     ...prose(seen.schema.description),
     inner && el("details", {}, el("summary", {}, title), inner));
 }
 
 const json = (value) => JSON.stringify(value);
 const CONSTRAINTS = {
+  in: (value) => `in ${value}`,
   format: (value) => value,
   const: (value) => `always ${json(value)}`,
   enum: (values) => `one of ${values.map(json).join(", ")}`,
@@ -228,18 +224,13 @@ const CONSTRAINTS = {
   pattern: (value) => `matches ${value}`,
   default: (value) => `default ${json(value)}`,
   example: (value) => `such as ${json(value)}`,
-  deprecated: (value) => (value ? "deprecated" : null),
 };
 
 function constraints(schema) {
-  return Object.entries(CONSTRAINTS).filter(([key]) => key in schema).map(([key, say]) => say(schema[key])).filter(Boolean);
+  return Object.entries(CONSTRAINTS).flatMap(([key, say]) => (key in schema ? [say(schema[key])] : []));
 }
 
 // ---- Streams ----
-
-function streams(responses) {
-  return Object.values(responses ?? {}).flatMap((response) => Object.values(follow(response).content ?? {})).filter((media) => media.itemSchema);
-}
 
 /** The kinds of event that an `itemSchema` allows: each a sentinel (`const`) or text that decodes to a schema. */
 function eventKinds(itemSchema) {
@@ -249,7 +240,8 @@ function eventKinds(itemSchema) {
     return options(data).flatMap((text) => {
       const { contentSchema, ...plain } = view(text).schema;
       const decoded = contentSchema ? options(contentSchema) : [plain];
-      return decoded.map((schema) => ({ type: view(type).schema.const, schema, sentinel: plain.const, isJson: Boolean(contentSchema) }));
+      const known = { type: view(type).schema.const, sentinel: plain.const, isJson: Boolean(contentSchema) };
+      return decoded.map((schema) => ({ ...known, schema }));
     });
   });
   // A sentinel ends the stream, so it ends the list too, wherever the document has it.
@@ -271,9 +263,11 @@ function eventKind({ type, schema, sentinel, isJson }, index) {
   const line = `${type ? `event: ${type}\n` : ""}data: ${sentinel ?? (isJson ? `{ ${name} as JSON }` : name)}`;
   const inner = sentinel === undefined ? members(schema) : null;
   const block = el("section", { class: sentinel === undefined ? "kind" : "kind done" },
-    el("pre", {}, line), ...prose(view(schema).schema.description));
-  if (inner) block.append(el("details", {}, el("summary", {}, `Inside ${name}`), inner));
-  if (inner) block.querySelector("details").open = index === 0;
+    el("pre", {}, line),
+    ...prose(view(schema).schema.description),
+    inner && el("details", {}, el("summary", {}, `Inside ${name}`), inner));
+  // The first kind is what a reader comes for, so it is shown to its last member.
+  if (index === 0) for (const details of block.querySelectorAll("details")) details.open = true;
   return block;
 }
 
@@ -307,6 +301,8 @@ function tryIt(form, { method, path }) {
     } catch (error) {
       status.textContent = error.name === "AbortError" ? "Stopped." : `Failed: ${error.message}.`;
     } finally {
+      // Nothing is left to stop after a reply, but after a failure the connection may still be open.
+      abort.abort();
       abort = null;
       [send.disabled, stop.disabled] = [false, true];
     }
@@ -322,38 +318,42 @@ async function showReply(response, part, status) {
   }
   part(".reply").hidden = false;
   part(".reply pre").textContent = indented(await response.text());
-  return `${head}: a whole reply, no stream.`;
+  return `${head}, not a stream.`;
 }
 
 async function showStream(body, part) {
-  const [log, list, text] = [part(".log"), part(".log ol"), part(".answer .text")];
-  for (const [selector, content] of [[".answer", text], [".events", list]]) {
-    part(selector).hidden = false;
-    content.replaceChildren();
-  }
+  const [list, text] = [part(".log"), part(".text")];
+  list.replaceChildren();
+  text.replaceChildren();
+  part(".answer").hidden = part(".events").hidden = false;
   const started = performance.now();
   const choices = new Map();
-  let [last, count, isDone, error] = [started, 0, false, null];
+  let [last, count, isDone, failure] = [started, 0, false, null];
   for await (const event of readEvents(body)) {
     const now = performance.now();
-    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-    list.append(eventRow(event, now - last));
-    if (list.children.length > MAX_EVENTS_SHOWN) list.firstChild.remove();
-    list.start = Math.max(1, count + 2 - MAX_EVENTS_SHOWN);
-    if (isAtEnd) log.scrollTop = log.scrollHeight;
-    [last, count, isDone] = [now, count + 1, isDone || event.data === "[DONE]"];
     const chunk = parsed(event.data);
-    error ??= chunk?.error?.message;
-    for (const { index, delta } of chunk?.choices ?? []) choiceText(text, choices, index).appendData(delta?.content ?? delta?.refusal ?? "");
+    list.append(eventRow(event, now - last, chunk));
+    if (list.children.length > MAX_EVENTS_SHOWN) list.firstChild.remove();
+    for (const { index, delta } of chunk?.choices ?? []) {
+      choiceText(text, choices, index).appendData(delta?.content ?? delta?.refusal ?? "");
+    }
+    failure ??= chunk?.error?.message;
+    if (event.data !== undefined) count += 1;
+    [last, isDone] = [now, isDone || event.data === "[DONE]"];
   }
-  const end = isDone ? (error ? `failed: ${error}` : "complete") : "cut, as there was no [DONE]";
-  return `${count} events in ${Math.round(performance.now() - started)} ms, ${end}.`;
+  const end = !isDone ? "cut, as there was no [DONE]" : failure ? `failed: ${failure}` : "complete";
+  const shown = count > MAX_EVENTS_SHOWN ? ` (the last ${MAX_EVENTS_SHOWN} are shown)` : "";
+  return `${count} event${count === 1 ? "" : "s"}${shown} in ${Math.round(last - started)} ms, ${end}.`;
 }
 
-function eventRow({ type, id, data, comment }, gap) {
-  const lines = [comment !== undefined && `:${comment}`, type && `event: ${type}`, id && `id: ${id}`, data];
-  const kind = comment !== undefined ? "aside" : data === "[DONE]" ? "done" : parsed(data)?.error ? "error" : "chunk";
-  return el("li", { class: kind }, el("span", { class: "gap" }, `+${Math.round(gap)} ms`), el("code", {}, lines.filter(Boolean).join("\n")));
+function eventRow({ type, id, data, comment }, gap, chunk) {
+  const kind = comment !== undefined ? "aside" : data === "[DONE]" ? "done" : chunk?.error ? "error" : "chunk";
+  const before = [comment !== undefined && `:${comment}`, type && `event: ${type}\n`, id && `id: ${id}\n`];
+  // What every chunk repeats comes before its choices, and is folded away unless asked for.
+  const [, repeated, rest] = /^({.*?)("choices":.*)$/s.exec(data) ?? [null, null, data];
+  return el("li", { class: kind },
+    el("span", { class: "gap" }, `+${Math.round(gap)} ms`),
+    el("code", {}, ...before, repeated && el("span", { class: "repeated" }, repeated), rest));
 }
 
 /** The text node that a choice's deltas are added to; made when the choice first shows up. */
@@ -370,7 +370,8 @@ function curlLine(method, path, body, hasKey) {
   const compact = parsed(body) === undefined ? body : body.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_, text) => text ?? "");
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const key = hasKey ? ' -H "authorization: Bearer $API_KEY"' : "";
-  return `curl -N -X ${method.toUpperCase()} ${quoted(ROOT + path)} -H 'content-type: application/json'${key} --data-raw ${quoted(compact)}`;
+  const url = `-X ${method.toUpperCase()} ${quoted(ROOT + path)}`;
+  return `curl -N ${url} -H 'content-type: application/json'${key} --data-raw ${quoted(compact)}`;
 }
 
 async function copyText(source, button) {
@@ -397,46 +398,41 @@ const indented = (text) => (parsed(text) === undefined ? text : JSON.stringify(p
 
 // ---- Server-sent events ----
 
-/** The events of a body, `{ data, type, id }`, and its comments, `{ comment }`. What is unfinished at its end is none. */
+/** The events of a body, `{ data, type, id }`, and its comments, `{ comment }`. Unfinished at its end is none. */
 async function* readEvents(body) {
+  let [data, type, id] = [[], "", ""];
+  for await (const line of readLines(body.getReader())) {
+    const [, field, value] = /^([^:]*)(?:: ?)?([^]*)$/.exec(line);
+    if (line === "") {
+      if (data.length > 0) yield { data: data.join("\n"), type, id };
+      [data, type, id] = [[], "", ""];
+    } else if (field === "") yield { comment: line.slice(1) };
+    else if (field === "data") data.push(value);
+    else if (field === "event") type = value;
+    else if (field === "id" && !value.includes("\0")) id = value;
+  }
+}
+
+/** The finished lines of a body. They end at CRLF, LF or CR, and bytes may be split anywhere. */
+async function* readLines(reader) {
   const decoder = new TextDecoder();
-  let [rest, endedInCr, data, type, id] = ["", false, [], "", ""];
-  for await (const bytes of chunksOf(body)) {
-    let text = decoder.decode(bytes, { stream: true });
+  let [rest, endedInCr] = ["", false];
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    let text = decoder.decode(read.value, { stream: true });
     if (text === "") continue;
     // The LF of a CRLF whose CR came with an earlier read ends no second line.
     if (endedInCr && text[0] === "\n") text = text.slice(1);
     endedInCr = text.endsWith("\r");
     const lines = (rest + text).split(/\r\n|\r|\n/);
     rest = lines.pop();
-    if (rest.length + data.join().length > MAX_EVENT_CHARS) throw new Error("an event is too large to show");
-    for (const line of lines) {
-      const [, field, value] = /^([^:]*)(?:: ?)?([^]*)$/.exec(line);
-      if (line.startsWith(":")) yield { comment: line.slice(1) };
-      else if (field === "data") data.push(value);
-      else if (field === "event") type = value;
-      else if (field === "id" && !value.includes("\0")) id = value;
-      else if (line === "") {
-        if (data.length > 0) yield { data: data.join("\n"), type, id };
-        [data, type, id] = [[], "", ""];
-      }
-    }
-  }
-}
-
-/** A body's reads; not every browser can loop over a body itself. */
-async function* chunksOf(body) {
-  const reader = body.getReader();
-  try {
-    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
-  } finally {
-    await reader.cancel();
+    if (rest.length > MAX_LINE_CHARS) throw new Error("an event is too large to show");
+    yield* lines;
   }
 }
 
 // ---- Making elements ----
 
-/** Made once for each place: `null` where the page has no such template. */
+/** A copy of one of the page's templates, or null where there is none of that name. */
 function template(id) {
   return document.getElementById(id)?.content.cloneNode(true) ?? null;
 }
@@ -448,11 +444,6 @@ function prose(text) {
 
 function inline(text) {
   return (text ?? "").split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
-}
-
-/** A path that may break after its slashes. */
-function breakable(path) {
-  return el("span", {}, ...path.split(/(?<=\/)/).flatMap((part) => [part, el("wbr")]));
 }
 
 function el(tag, attributes = {}, ...children) {

@@ -1,20 +1,21 @@
 //! `tokenfall serve`.
 
 use std::{
+    future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process::ExitCode,
 };
 
-use actix_web::rt::System;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use toml::{Table, Value};
 
 use super::{FAILED, ServeArgs, WRONG_INPUT, fail};
 use crate::{
     backend::mock,
     config::{Config, Flag},
-    server, telemetry,
+    server::{self, Listening},
+    telemetry,
 };
 
 /// What a shell expects of a process that was interrupted.
@@ -31,38 +32,38 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     }
     raise_open_files();
     let upstream = upstream(&config);
-    let serve = async {
-        let (interrupt, terminate) = match (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        ) {
-            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
-            (Err(error), _) | (_, Err(error)) => return fail(FAILED, &error),
-        };
-        let stop = stop(interrupt, terminate);
-        let on_listening = |l: &server::Listening| greet(l.address, &upstream);
-        match server::serve(config, on_listening, stop).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(FAILED, &error),
-        }
-    };
-    System::new().block_on(serve)
+    let on_listening = |l: &Listening| greet(l.address, &upstream);
+    match server::run(config, on_listening, stop) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILED, &error),
+    }
 }
 
-/// Resolves at the first signal; a second Ctrl-C ends the process at once.
-async fn stop(mut interrupt: Signal, mut terminate: Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => eprintln!("Finishing the streams under way; Ctrl-C again stops at once."),
-        _ = terminate.recv() => {}
+/// Resolves at the first signal; a second Ctrl-C ends the process at once. Signals are caught
+/// from the call on.
+fn stop() -> impl Future<Output = ()> {
+    let interrupt = signal(SignalKind::interrupt());
+    let terminate = signal(SignalKind::terminate());
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            tracing::warn!("signals cannot be caught; a stop will not drain");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {
+                eprintln!("Finishing the streams under way; Ctrl-C again stops at once.");
+            }
+            _ = terminate.recv() => {}
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it watches the process, which it may end"
+        )]
+        tokio::task::spawn_local(async move {
+            interrupt.recv().await;
+            std::process::exit(INTERRUPTED);
+        });
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it watches the process, which it may end"
-    )]
-    tokio::task::spawn_local(async move {
-        interrupt.recv().await;
-        std::process::exit(INTERRUPTED);
-    });
 }
 
 /// The flags as settings.

@@ -1,0 +1,281 @@
+//! The binary as a user has it: what it prints, how it fails, how it stops.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and waits for a process in real time"
+)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tokenfall");
+
+fn run(args: &[&str]) -> Output {
+    Command::new(BINARY)
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A file of this content, named after the test that needs it.
+fn file(name: &str, content: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).expect("written");
+    path
+}
+
+/// A running binary and what it printed when it was ready.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    greeting: String,
+}
+
+impl Running {
+    fn start(args: &[&str], settings: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(args)
+            .envs(settings.iter().copied())
+            .env("TOKENFALL__SERVER__LOG", "off")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut greeting = String::new();
+        while !greeting.contains("messages") {
+            let read = stdout.read_line(&mut greeting).expect("a line");
+            assert!(read > 0, "it ended: {greeting}");
+        }
+        Self {
+            child,
+            stdout,
+            greeting,
+        }
+    }
+
+    fn address(&self) -> &str {
+        let at = self.greeting.find("http://").expect("a URL") + "http://".len();
+        let rest = &self.greeting[at..];
+        &rest[..rest.find('/').expect("a path")]
+    }
+
+    /// A stream whose first bytes have come.
+    fn open_stream(&self) -> TcpStream {
+        let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"a"}]}"#;
+        let mut stream = TcpStream::connect(self.address()).expect("a connection");
+        let length = body.len();
+        write!(stream, "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")
+            .expect("sent");
+        let mut first = [0; 15];
+        stream.read_exact(&mut first).expect("a reply");
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        stream
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// The exit code, once it has ended.
+    fn code(mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status.code();
+            }
+            if Instant::now() > deadline {
+                self.child.kill().expect("killed");
+                panic!("it did not stop");
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn with_no_arguments_it_serves_the_mock_within_a_second_and_its_curl_line_works() {
+    let before = Instant::now();
+    let mut running = Running::start(&["--port", "0", "--instant"], &[]);
+    assert!(
+        before.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        before.elapsed()
+    );
+    let mut line = String::new();
+    running.stdout.read_line(&mut line).expect("a line");
+    assert!(
+        running
+            .greeting
+            .contains(&format!("http://{}/docs", running.address()))
+    );
+    let curl = running.greeting.find("curl").expect("a curl line");
+    let command = Command::new("sh")
+        .arg("-c")
+        .arg(&running.greeting[curl..])
+        .output();
+    let output = text(&command.expect("a shell").stdout);
+    assert!(output.starts_with("data: {\"id\":\"chatcmpl-"), "{output}");
+    assert!(output.ends_with("data: [DONE]\n\n"), "{output}");
+    running.signal(Signal::TERM);
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_file_line_and_reason_and_the_code_is_2() {
+    let path = file("wrong.toml", "[stream]\n\nheartbeat = \"9ms\"\n");
+    let path = path.to_str().expect("a path");
+    for command in [
+        &["check", "--config", path][..],
+        &["serve", "--config", path],
+    ] {
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(2));
+        let error = text(&output.stderr);
+        let expected =
+            format!("tokenfall: {path}:3: stream.heartbeat: expected a duration of at least 10ms");
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_flag_and_a_missing_file_are_code_2_as_well() {
+    for args in [
+        &["--port", "70000"][..],
+        &["--upstream", "ftp://x"],
+        &[
+            "--upstream",
+            "http://x",
+            "--upstream-key-env",
+            "TOKENFALL_NO_SUCH_VARIABLE",
+        ],
+        &["--upstream-key-env", "PATH"],
+        &["serve", "--config", "/no/such/file.toml"],
+        &["--frobnicate"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_upstream_key_beyond_this_machine_needs_a_word() {
+    let args = [
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+        "--upstream",
+        "http://127.0.0.1:1/v1",
+        "--upstream-key-env",
+        "PATH",
+    ];
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("--host: server.host: ") && error.contains("--open"),
+        "{error}"
+    );
+    let open = Running::start(&[&args[..], &["--open"]].concat(), &[]);
+    open.signal(Signal::TERM);
+    assert_eq!(open.code(), Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_said() {
+    let running = Running::start(&["--port", "0"], &[]);
+    let port = running
+        .address()
+        .rsplit(':')
+        .next()
+        .expect("a port")
+        .to_owned();
+    let output = run(&["--port", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{error}"
+    );
+    running.signal(Signal::TERM);
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn a_valid_file_passes_the_check() {
+    let path = file("right.toml", "[mock]\nprofile = \"instant\"\n");
+    let output = run(&["check", "--config", path.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_document_is_printed_and_the_committed_one_checked() {
+    let printed = run(&["openapi"]).stdout;
+    assert!(printed == include_bytes!("../openapi/openapi.json"));
+    let printed = run(&["openapi", "--version", "3.1"]).stdout;
+    assert!(printed == include_bytes!("../openapi/openapi-3.1.json"));
+    assert_eq!(run(&["openapi", "--check"]).status.code(), Some(0));
+    let elsewhere = Command::new(BINARY)
+        .args(["openapi", "--check"])
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output();
+    let elsewhere = elsewhere.expect("the binary runs");
+    assert_eq!(elsewhere.status.code(), Some(1));
+    assert!(text(&elsewhere.stderr).contains("openapi/openapi.json"));
+}
+
+#[test]
+fn a_stop_lets_a_live_stream_finish() {
+    let running = Running::start(&["--port", "0"], &[]);
+    let mut stream = running.open_stream();
+    running.signal(Signal::TERM);
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the rest");
+    assert!(rest.contains("\"finish_reason\":\"stop\""), "{rest}");
+    assert!(rest.ends_with("data: [DONE]\n\n\r\n0\r\n\r\n"), "{rest}");
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn a_second_interrupt_stops_at_once() {
+    let running = Running::start(&["--port", "0"], &[("TOKENFALL__MOCK__PROFILE", "local")]);
+    let mut stream = running.open_stream();
+    running.signal(Signal::INT);
+    // The first was taken when new work is refused.
+    let is_draining = || {
+        let mut probe = TcpStream::connect(running.address()).expect("a connection");
+        write!(
+            probe,
+            "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        )
+        .expect("sent");
+        let mut reply = String::new();
+        probe.read_to_string(&mut reply).expect("a reply");
+        reply.starts_with("HTTP/1.1 503")
+    };
+    while !is_draining() {}
+    running.signal(Signal::INT);
+    assert_eq!(running.code(), Some(130));
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the rest");
+    assert!(!rest.contains("[DONE]"), "{rest}");
+}

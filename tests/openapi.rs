@@ -1,0 +1,196 @@
+//! The document is held against the committed files, the served ones and live streams.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail"
+)]
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use tokenfall::{
+    api::openapi::{Edition, text},
+    sse::Decoder,
+    testing::{TestServer, spawn},
+};
+
+fn mock() -> TestServer {
+    spawn("[mock]\nprofile = \"instant\"\n[server]\nlog = \"off\"").expect("a server")
+}
+
+async fn get(server: &TestServer, path: &str) -> String {
+    let url = format!("http://{}{path}", server.address());
+    let reply = client().get(url).send().await.expect("a reply");
+    reply.text().await.expect("a text")
+}
+
+/// The JSON data of every event of a stream.
+async fn stream(server: &TestServer, mut request: Value) -> Vec<String> {
+    request["stream"] = true.into();
+    request["messages"] = json!([{"role": "user", "content": "Grüße 🌊"}]);
+    let url = format!("{}/chat/completions", server.base_url());
+    let reply = client().post(url).body(request.to_string()).send().await;
+    let reply = reply.expect("a reply");
+    assert_eq!(reply.status(), 200);
+    let mut decoder = Decoder::new(1 << 20);
+    decoder.push(reply.bytes().await.expect("a body"));
+    std::iter::from_fn(|| decoder.next())
+        .map(|event| String::from_utf8(event.expect("an event").data.to_vec()).expect("UTF-8"))
+        .collect()
+}
+
+fn client() -> reqwest::Client {
+    // An error means that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+/// Judges events by the `itemSchema` of the served document, contents included.
+struct Judge {
+    event: Validator,
+    chunk: Validator,
+    error: Validator,
+}
+
+impl Judge {
+    async fn of(server: &TestServer) -> Self {
+        let document: Value =
+            serde_json::from_str(&get(server, "/openapi.json").await).expect("JSON");
+        let stream = "/paths/~1v1~1chat~1completions/post/responses/200/content/text~1event-stream";
+        let item = document.pointer(&format!("{stream}/itemSchema"));
+        let item = item.expect("the stream is described")["$ref"].clone();
+        let event = document.pointer(&item.as_str().expect("a reference")[1..]);
+        let data = &event.expect("the schema of events")["properties"]["data"]["oneOf"];
+        let content = &data[1]["contentSchema"]["oneOf"];
+        let validator = |reference: &Value| {
+            let schema = json!({"$ref": reference, "components": document["components"]});
+            jsonschema::validator_for(&schema).expect("a schema")
+        };
+        Self {
+            event: validator(&item),
+            chunk: validator(&content[0]["$ref"]),
+            error: validator(&content[1]["$ref"]),
+        }
+    }
+
+    /// Says of each event which branch it is; fails where it is none or two.
+    fn sorts(&self, events: &[String]) -> String {
+        events.iter().map(|data| self.sort(data)).collect()
+    }
+
+    fn sort(&self, data: &str) -> char {
+        let event = json!({"data": data});
+        assert!(self.event.is_valid(&event), "not an event: {data}");
+        if data == "[DONE]" {
+            return '.';
+        }
+        let content: Value = serde_json::from_str(data).expect("JSON");
+        match (self.chunk.is_valid(&content), self.error.is_valid(&content)) {
+            (true, false) => 'c',
+            (false, true) => 'e',
+            both => panic!("chunk and error are {both:?} for {data}"),
+        }
+    }
+}
+
+#[test]
+fn the_committed_documents_are_what_the_code_says() {
+    let hint = "run `cargo run -- openapi --write` and look at the difference";
+    assert!(
+        text(Edition::V3_2) == include_str!("../openapi/openapi.json"),
+        "{hint}"
+    );
+    assert!(
+        text(Edition::V3_1) == include_str!("../openapi/openapi-3.1.json"),
+        "{hint}"
+    );
+}
+
+#[tokio::test]
+async fn the_served_documents_are_the_committed_ones() {
+    let server = mock();
+    assert_eq!(
+        get(&server, "/openapi.json").await,
+        include_str!("../openapi/openapi.json")
+    );
+    assert_eq!(
+        get(&server, "/openapi-3.1.json").await,
+        include_str!("../openapi/openapi-3.1.json")
+    );
+}
+
+#[tokio::test]
+async fn every_event_of_a_mocked_stream_is_described() {
+    let server = mock();
+    let judge = Judge::of(&server).await;
+    let requests = [
+        json!({"model": "m"}),
+        json!({"model": "m", "n": 3, "max_tokens": 2}),
+        json!({"model": "m", "stream_options": {"include_usage": true, "include_obfuscation": true}}),
+        json!({"model": "m", "include_sequence": true, "stop": "river"}),
+    ];
+    for request in requests {
+        let sorts = judge.sorts(&stream(&server, request.clone()).await);
+        let is_good = sorts.len() > 3 && sorts.trim_end_matches('.').chars().all(|c| c == 'c');
+        assert!(is_good && sorts.ends_with("c."), "{request}: {sorts}");
+    }
+}
+
+#[tokio::test]
+async fn the_error_that_ends_a_proxied_stream_is_described() {
+    let chunk = r#"{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"vendor":1}"#;
+    for (tail, expected) in [
+        ("", "ce."),
+        ("data: {\"error\":\"plain\"}\n\n", "ce."),
+        (
+            "data: {\"error\":{\"code\":5,\"message\":\"m\"}}\n\n",
+            "ce.",
+        ),
+        ("data: nonsense\n\n", "ce."),
+    ] {
+        let upstream = upstream(format!("data: {chunk}\n\n{tail}"));
+        let settings = format!(
+            "[server]\nlog = \"off\"\n[[models]]\nname = \"*\"\nupstreams = [{{ base_url = \"{upstream}\" }}]"
+        );
+        let server = spawn(&settings).expect("a server");
+        let judge = Judge::of(&server).await;
+        for sequence in [false, true] {
+            let request = json!({"model": "m", "include_sequence": sequence});
+            let events = stream(&server, request).await;
+            assert_eq!(judge.sorts(&events), expected, "{events:?}");
+            assert_eq!(
+                events[1].contains("\"sequence_number\":2"),
+                sequence,
+                "{events:?}"
+            );
+        }
+    }
+}
+
+/// A server that answers everything with this event stream and hangs up.
+fn upstream(stream: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for connection in listener.incoming().take(2) {
+            let mut connection = connection.expect("a connection");
+            let mut request = Vec::new();
+            while !String::from_utf8_lossy(&request).contains("\"messages\"") {
+                let mut read = [0; 4096];
+                let count = connection.read(&mut read).expect("a request");
+                request.extend_from_slice(&read[..count]);
+            }
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            let reply = format!("{head}{stream}");
+            connection.write_all(reply.as_bytes()).expect("written");
+        }
+    });
+    url
+}
