@@ -1,4 +1,8 @@
 //! Tokenfall speaks the OpenAI API and cares about one thing: the token stream.
+//!
+//! A completion is a log ([`stream`]): a pump ([`completion`]) fills it from a backend
+//! ([`backend`]), and replies ([`api`]) are its readers. ARCHITECTURE.md has the picture.
+
 pub mod access;
 pub mod api;
 pub mod backend;

@@ -1,10 +1,6 @@
 //! The document is held against the committed files, the served ones and live streams.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may fail"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use std::{
     io::{Read, Write},

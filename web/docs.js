@@ -166,7 +166,8 @@ function typeName(raw, above) {
   return baseName(seen) + (seen.isNullable ? " or null" : "");
 }
 
-function baseName({ schema, name, options, above }) {
+function baseName({ schema, name, isRepeat, options, above }) {
+  if (isRepeat) return `${name} as above`;
   const inner = (raw) => typeName(raw, above).replace(/^.* or .*$/, "($&)");
   if (options.length > 0) return options.map((option) => typeName(option, above)).join(" or ");
   if (schema.items) return `array of ${inner(schema.items)}`;
@@ -179,7 +180,7 @@ function baseName({ schema, name, options, above }) {
 /** What is inside a schema: its properties, or those of its items or options. Null where there is nothing to list. */
 function members(raw, outer) {
   const { schema, isRepeat, options, above } = view(raw, outer);
-  if (isRepeat) return el("p", { class: "hint" }, "As above.");
+  if (isRepeat) return null;
   const items = schema.items ?? schema.additionalProperties;
   if (options.length === 0 && !schema.properties) return typeof items === "object" ? members(items, above) : null;
   const rows = options.length > 0
@@ -194,6 +195,8 @@ function members(raw, outer) {
 function memberItem(name, raw, isRequired, above = []) {
   const seen = view(raw, above);
   const inner = members(raw, above);
+  const ofItems = seen.schema.items ? constraints(view(seen.schema.items).schema) : [];
+  const notes = [...constraints(seen.schema), ...ofItems.map((note) => `each ${note}`)];
   const whole = seen.schema.items ? "each item" : seen.name ?? name ?? "it";
   const title = seen.options.length > 0 ? "Options" : `Inside ${whole}`;
   return el("li", {},
@@ -201,12 +204,14 @@ function memberItem(name, raw, isRequired, above = []) {
       name && el("code", { class: "name" }, name),
       el("span", { class: "type" }, typeName(raw, above)),
       isRequired && el("span", { class: "required" }, "required"),
-      ...constraints(seen.schema).map((note) => el("span", { class: "note" }, note))),
+      ...notes.map((note) => el("span", { class: "note" }, note))),
     ...prose(seen.schema.description),
     inner && el("details", {}, el("summary", {}, title), inner));
 }
 
 const json = (value) => JSON.stringify(value);
+
+/** What is said of a schema beside its type. `in` is a parameter's place. */
 const CONSTRAINTS = {
   in: (value) => `in ${value}`,
   format: (value) => value,

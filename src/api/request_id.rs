@@ -1,31 +1,38 @@
-//! `x-request-id`: the client's own where it is fit to be logged, else a new one.
+//! `x-request-id`, the client's own where it is fit to be logged, and other headers that
+//! stand on every reply.
 
 use actix_web::{
     Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue},
+    http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     middleware::Next,
 };
+use tokio::time::Instant;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const MAX_LENGTH: usize = 128;
 
-/// Puts the id of the request on its response.
+/// Puts the id of the request on its response, and how long it took to answer.
 pub async fn request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let start = Instant::now();
     let id = match request.headers().get(REQUEST_ID) {
         Some(id) if is_fit(id) => id.clone(),
         Some(_) | None => new_id(),
     };
     let mut response = next.call(request).await?;
-    response.headers_mut().insert(REQUEST_ID, id);
-    response.headers_mut().insert(
-        HeaderName::from_static("x-content-type-options"),
-        HeaderValue::from_static("nosniff"),
-    );
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // An upstream's own figure, where there is one, says more.
+    if !headers.contains_key(PROCESSING_MS) {
+        let took = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        headers.insert(PROCESSING_MS, took.into());
+    }
     Ok(response)
 }
 
