@@ -15,6 +15,7 @@ use crate::{
     access,
     api::{CorsSettings, Limits},
     backend::{ModelSettings, mock, upstream::Secret},
+    completion::StoredSettings,
     server, stream,
 };
 pub use layers::ConfigError;
@@ -34,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// Streams and how long they are kept.
     pub stream: stream::Settings,
+    /// Completions that are kept.
+    pub stored: StoredSettings,
     /// The built-in mock.
     pub mock: mock::Settings,
     /// Models that run elsewhere.

@@ -22,14 +22,14 @@ use serde::Deserialize;
 use utoipa_actix_web::AppExt;
 
 use crate::{
-    access::Keyring,
+    access::{Keyring, Tickets},
     api::{self, Bodies, OriginPolicy, State},
     backend::{
         Backend, Clocks, ModelSettings, Route, Router,
         mock::Mock,
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
-    completion::{Pumps, Service},
+    completion::{self, Activity, Claims, Pumps, Service, Stored},
     config::Config,
     stream::{MemoryStore, StreamStore},
     tokens::Tokens,
@@ -85,6 +85,9 @@ pub enum ServeError {
     /// A key that cannot be used.
     #[error("auth.keys: {0}")]
     Key(#[from] crate::access::KeyError),
+    /// No secret for tickets.
+    #[error(transparent)]
+    Secret(#[from] crate::access::SecretError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -127,7 +130,7 @@ async fn serve(
     let shared = Shared::new(&config, address, Arc::clone(&store) as _)?;
     let listening = Listening {
         address,
-        pumps: shared.pumps.clone(),
+        pumps: shared.completions.pumps.clone(),
         bodies: shared.state.bodies.clone(),
     };
     // One call of this per worker thread: each has backends and connections of its own.
@@ -136,6 +139,7 @@ async fn serve(
             .app_data(shared.state.clone())
             .app_data(Data::new(shared.service()))
             .app_data(shared.policy.clone())
+            .app_data(Data::new(shared.completions.activity.clone()))
             .into_utoipa_app()
             .configure(api::routes)
             .into_app()
@@ -193,8 +197,7 @@ struct Shared {
     state: Data<State>,
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
-    store: Arc<dyn StreamStore>,
-    pumps: Pumps,
+    completions: completion::Shared,
 }
 
 impl Shared {
@@ -205,18 +208,27 @@ impl Shared {
     ) -> Result<Self, ServeError> {
         let state = State {
             keyring: Keyring::new(&config.auth)?,
+            tickets: Tickets::new(&config.auth.ticket_secret)?,
+            public_url: config.server.public_url.trim_end_matches('/').to_owned(),
             limits: config.limits.clone(),
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
+        };
+        let completions = completion::Shared {
+            store,
+            settings: Arc::clone(&state.stream),
+            pumps: Pumps::default(),
+            claims: Arc::new(Claims::new(config.stream.max_idempotency_keys)),
+            stored: Arc::new(Stored::new(config.stored.clone())),
+            activity: Activity::default(),
         };
         Ok(Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
-            store,
-            pumps: Pumps::default(),
+            completions,
         })
     }
 
@@ -226,9 +238,7 @@ impl Shared {
             tracing::error!(%error, "an upstream cannot be used");
             Vec::new()
         });
-        let store = Arc::clone(&self.store);
-        let settings = Arc::clone(&self.state.stream);
-        Service::new(Router::new(routes), store, settings, self.pumps.clone())
+        Service::new(Router::new(routes), self.completions.clone())
     }
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {

@@ -5,11 +5,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// The `[auth]` section of the configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The keys that are accepted; with none, everyone is.
     pub keys: Vec<KeySettings>,
+    /// What tickets are signed with; a random secret of this process if empty.
+    pub ticket_secret: String,
 }
 
 /// One `keys` entry: a name, and the key in exactly one of three forms.
@@ -27,6 +29,17 @@ pub struct KeySettings {
     /// `sha256:` and the key's digest in hexadecimal.
     #[serde(default)]
     pub hash: Option<String>,
+    /// It may see what everyone does.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for KeySettings {
@@ -47,8 +60,13 @@ pub struct KeyError {
     pub reason: &'static str,
 }
 
-struct Key {
-    name: String,
+/// A key that is accepted.
+#[derive(Debug)]
+pub struct Key {
+    /// What it is called in logs.
+    pub name: String,
+    /// It may see what everyone does.
+    pub is_admin: bool,
     digest: [u8; 32],
 }
 
@@ -70,6 +88,7 @@ impl Keyring {
                 .map_err(|reason| KeyError { index, reason })?;
             keys.push(Key {
                 name: entry.name.clone(),
+                is_admin: entry.admin,
                 digest,
             });
         }
@@ -81,14 +100,14 @@ impl Keyring {
         self.keys.is_empty()
     }
 
-    /// The name of a key, if it is one of ours. Takes the same time for each key held,
-    /// whether it matches or not.
-    pub fn identify(&self, presented: &str) -> Option<&str> {
+    /// A key, if it is one of ours. Takes the same time for each key held, whether it matches
+    /// or not.
+    pub fn identify(&self, presented: &str) -> Option<&Key> {
         let presented = digest(presented);
         let mut found = None;
         for key in &self.keys {
             if bool::from(key.digest.ct_eq(&presented)) {
-                found = Some(&key.name[..]);
+                found = Some(key);
             }
         }
         found
@@ -111,7 +130,7 @@ impl KeySettings {
 }
 
 /// SHA-256 of a key.
-pub fn digest(key: &str) -> [u8; 32] {
+fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
@@ -137,6 +156,14 @@ mod tests {
             key: None,
             key_env: None,
             hash: None,
+            admin: false,
+        }
+    }
+
+    fn with(keys: Vec<KeySettings>) -> Settings {
+        Settings {
+            keys,
+            ..Settings::default()
         }
     }
 
@@ -153,17 +180,18 @@ mod tests {
             ..entry("b")
         };
         let keys = vec![by_key, by_hash];
-        let keyring = Keyring::new(&Settings { keys }).expect("valid entries");
-        assert_eq!(keyring.identify("secret"), Some("a"));
-        assert_eq!(keyring.identify("other"), Some("b"));
-        assert_eq!(keyring.identify(hash), None);
-        assert_eq!(keyring.identify(""), None);
+        let keyring = Keyring::new(&with(keys)).expect("valid entries");
+        let name = |key: &str| keyring.identify(key).map(|key| key.name.clone());
+        assert_eq!(name("secret").as_deref(), Some("a"));
+        assert_eq!(name("other").as_deref(), Some("b"));
+        assert_eq!(name(hash), None);
+        assert_eq!(name(""), None);
     }
 
     #[test]
     fn an_entry_gives_its_key_in_exactly_one_form() {
         let refused = |entry: KeySettings| {
-            let settings = Settings { keys: vec![entry] };
+            let settings = with(vec![entry]);
             Keyring::new(&settings).err().expect("refused").reason
         };
         assert!(refused(entry("none")).contains("exactly one"));

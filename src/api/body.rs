@@ -16,7 +16,24 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::stream::{Batch, Event, HeartbeatForm, Reader, Settings};
+use crate::{
+    sse::{Field, write_field},
+    stream::{Batch, Cursor, Event, HeartbeatForm, Kind, Reader, Settings},
+};
+
+/// What a reader sees beside the events' own bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Show {
+    /// An `id:` line with the cursor on every event.
+    pub(super) has_ids: bool,
+    /// An `event:` line with the kind on every event.
+    pub(super) has_names: bool,
+    /// A block before the first event, with the reconnection time and the place it begins at:
+    /// a second cut before any new event keeps its place then.
+    pub(super) has_opening: bool,
+    /// The client is an official OpenAI SDK.
+    pub(super) is_official_sdk: bool,
+}
 
 /// Counts the streams that are being written, so that a stop can wait for them.
 #[derive(Debug, Clone)]
@@ -47,6 +64,9 @@ pub(super) struct EventBody {
     reader: Reader,
     // Taken from the reader and not yet sent; empty between polls.
     batch: Vec<Event>,
+    show: Show,
+    // The opening block, until it was sent.
+    opening: Bytes,
     heartbeat: Option<Heartbeat>,
     bodies: Bodies,
 }
@@ -60,17 +80,19 @@ struct Heartbeat {
 impl EventBody {
     /// Reads on from where `reader` is. When nothing is there to be sent at first, a heartbeat
     /// goes out at once.
-    pub(super) fn new(
-        reader: Reader,
-        settings: &Settings,
-        is_official_sdk: bool,
-        bodies: Bodies,
-    ) -> Self {
+    pub(super) fn new(reader: Reader, settings: &Settings, show: Show, bodies: Bodies) -> Self {
         bodies.0.send_modify(|count| *count += 1);
-        let form = heartbeat(settings.heartbeat_form, is_official_sdk);
+        let form = heartbeat(settings.heartbeat_form, show);
+        let opening = if show.has_opening {
+            opening(settings.retry, reader.cursor())
+        } else {
+            Bytes::new()
+        };
         Self {
             reader,
             batch: Vec::new(),
+            show,
+            opening,
             heartbeat: form.map(|bytes| Heartbeat {
                 bytes,
                 every: settings.heartbeat,
@@ -99,23 +121,37 @@ impl MessageBody for EventBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         let this = &mut *self;
+        if !this.opening.is_empty() {
+            let opening = std::mem::take(&mut this.opening);
+            return Poll::Ready(Some(Ok(this.sent(opening))));
+        }
+        let before = this.reader.cursor();
         match this.reader.poll_batch(cx, &mut this.batch) {
             Poll::Ready(Batch::Events) => {
-                if let Some(heartbeat) = &mut this.heartbeat {
-                    heartbeat.put_off();
-                }
-                Poll::Ready(Some(Ok(join(&mut this.batch))))
+                let bytes = join(&mut this.batch, before, this.show);
+                Poll::Ready(Some(Ok(this.sent(bytes))))
             }
-            Poll::Ready(Batch::End) => Poll::Ready(None),
+            // Who has lost the place comes back with a cursor, and is told then.
+            Poll::Ready(Batch::End | Batch::Lost) => Poll::Ready(None),
             Poll::Pending => {
                 let Some(heartbeat) = &mut this.heartbeat else {
                     return Poll::Pending;
                 };
                 ready!(heartbeat.due.as_mut().poll(cx));
-                heartbeat.put_off();
-                Poll::Ready(Some(Ok(Bytes::from_static(heartbeat.bytes))))
+                let bytes = Bytes::from_static(heartbeat.bytes);
+                Poll::Ready(Some(Ok(this.sent(bytes))))
             }
         }
+    }
+}
+
+impl EventBody {
+    /// Bytes that go out now, so that no heartbeat is due for a while.
+    fn sent(&mut self, bytes: Bytes) -> Bytes {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.put_off();
+        }
+        bytes
     }
 }
 
@@ -126,27 +162,52 @@ impl Heartbeat {
     }
 }
 
-/// A line alone for official SDKs: openai-python dispatches on every blank line once it has
-/// seen an `id:`. A block for others: hand-written clients split on blank lines.
-fn heartbeat(form: HeartbeatForm, is_official_sdk: bool) -> Option<&'static [u8]> {
+/// A line alone for official SDKs and where ids are on: openai-python dispatches on every blank
+/// line once it has seen an `id:`. A block for others: hand-written clients split on blank lines.
+fn heartbeat(form: HeartbeatForm, show: Show) -> Option<&'static [u8]> {
     match form {
         HeartbeatForm::Off => None,
         HeartbeatForm::Line => Some(b":\n"),
-        HeartbeatForm::Auto if is_official_sdk => Some(b":\n"),
+        HeartbeatForm::Auto if show.is_official_sdk || show.has_ids => Some(b":\n"),
         HeartbeatForm::Auto | HeartbeatForm::Block => Some(b":\n\n"),
     }
 }
 
-/// The events' bytes in one piece; a single event's are not copied.
-fn join(events: &mut Vec<Event>) -> Bytes {
-    if events.len() == 1
+fn opening(retry: Duration, cursor: Cursor) -> Bytes {
+    format!("retry: {}\nid: {cursor}\n\n", retry.as_millis()).into()
+}
+
+/// The events' bytes in one piece; a single event's are not copied where nothing is added.
+fn join(events: &mut Vec<Event>, before: Cursor, show: Show) -> Bytes {
+    let is_plain = !show.has_ids && !show.has_names;
+    if is_plain
+        && events.len() == 1
         && let Some(event) = events.pop()
     {
         return event.frame;
     }
-    let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len()).sum());
+    let mut cursor = before;
+    let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len() + 64).sum());
     for event in events.drain(..) {
+        cursor.seq.0 += 1;
+        // Neither a cursor nor a name has a character that could be refused.
+        if show.has_ids {
+            let _ = write_field(&mut bytes, Field::Id, &cursor.to_string());
+        }
+        if show.has_names {
+            let _ = write_field(&mut bytes, Field::Event, name(event.kind));
+        }
         bytes.extend_from_slice(&event.frame);
     }
     bytes.freeze()
+}
+
+/// The names that `?events=named` gives; never `error`, which EventSource keeps for itself.
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Chunk | Kind::Whole => "chunk",
+        Kind::Usage => "usage",
+        Kind::Failure => "failure",
+        Kind::Done => "done",
+    }
 }

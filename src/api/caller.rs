@@ -1,28 +1,43 @@
-//! Who calls, and what of the request goes on to an upstream.
+//! Who calls: by a key, or by the ticket of one completion.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    time::SystemTime,
+};
 
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    http::header::{AUTHORIZATION, HeaderMap},
+    http::header::{AUTHORIZATION, COOKIE, HeaderMap},
     web::Data,
 };
 
-use super::{ApiError, State};
-use crate::{access, stream::Owner};
+use super::{ApiError, State, query::Follow};
+use crate::{completion::Failure, stream::Owner};
+
+/// The cookie that a ticket comes in.
+pub(super) const COOKIE_NAME: &str = "tokenfall_ticket";
 
 /// Someone who may use the server.
 #[derive(Debug)]
 pub(super) struct Caller {
     /// To whom the caller's completions belong.
-    pub owner: Owner,
+    pub(super) owner: Owner,
     /// The caller's own `Authorization`, where we hold no keys.
-    pub authorization: Option<String>,
-    /// The caller's headers that go upstream.
-    pub headers: Vec<(String, String)>,
-    /// The caller is an official OpenAI SDK.
-    pub is_official_sdk: bool,
+    pub(super) authorization: Option<String>,
+    /// Nobody could come back as this caller without credentials.
+    pub(super) is_known: bool,
+    /// The caller may see what everyone does.
+    pub(super) is_admin: bool,
+}
+
+/// Someone who may read one completion, the one that the path names.
+#[derive(Debug)]
+pub(super) struct Holder {
+    /// To whom the completion must belong.
+    pub(super) owner: Owner,
+    /// What the ticket was, if it was one.
+    pub(super) ticket: Option<String>,
 }
 
 impl FromRequest for Caller {
@@ -30,29 +45,76 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(state) = request.app_data::<Data<State>>() else {
-            return ready(Err(crate::completion::Failure::internal().into()));
-        };
-        ready(identify(request.headers(), state))
+        ready(state(request).and_then(|state| identify(request.headers(), state)))
     }
+}
+
+impl FromRequest for Holder {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(state(request).and_then(|state| hold(request, state)))
+    }
+}
+
+fn state(request: &HttpRequest) -> Result<&State, ApiError> {
+    let state = request.app_data::<Data<State>>();
+    state
+        .map(|state| &***state)
+        .ok_or(Failure::internal().into())
 }
 
 fn identify(headers: &HeaderMap, state: &State) -> Result<Caller, ApiError> {
     let given = headers.get(AUTHORIZATION);
     let given = given.and_then(|value| value.to_str().ok());
-    let keyring = &state.keyring;
-    if !keyring.is_empty() {
-        let known = given.and_then(bearer).and_then(|key| keyring.identify(key));
-        if known.is_none() {
-            let is_given = given.is_some();
-            return Err(ApiError::Unauthorized { is_given });
-        }
+    let mut is_admin = true;
+    if !state.keyring.is_empty() {
+        let known = given.and_then(bearer);
+        let known = known.and_then(|key| state.keyring.identify(key));
+        let is_given = given.is_some();
+        let key = known.ok_or(ApiError::Unauthorized { is_given })?;
+        is_admin = key.is_admin;
     }
     Ok(Caller {
-        owner: Owner(access::digest(given.unwrap_or_default())),
-        authorization: given.filter(|_| keyring.is_empty()).map(str::to_owned),
-        headers: forwarded(headers, &state.forward_headers),
-        is_official_sdk: headers.contains_key("x-stainless-lang"),
+        owner: Owner(state.tickets.owner(given.unwrap_or_default())),
+        authorization: given
+            .filter(|_| state.keyring.is_empty())
+            .map(str::to_owned),
+        is_known: given.is_some(),
+        is_admin,
+    })
+}
+
+/// A ticket comes first: it names its owner. A key is good as well.
+fn hold(request: &HttpRequest, state: &State) -> Result<Holder, ApiError> {
+    let id = request.match_info().get("id").unwrap_or_default();
+    let ticket = Follow::of(request)?.ticket.or_else(|| cookie(request));
+    let Some(ticket) = ticket else {
+        let caller = identify(request.headers(), state)?;
+        return Ok(Holder {
+            owner: caller.owner,
+            ticket: None,
+        });
+    };
+    match state.tickets.admit(id, &ticket, now()) {
+        Some(owner) => Ok(Holder {
+            owner: Owner(owner),
+            ticket: Some(ticket),
+        }),
+        None => Err(ApiError::BadTicket),
+    }
+}
+
+fn cookie(request: &HttpRequest) -> Option<String> {
+    let mut cookies = request
+        .headers()
+        .get_all(COOKIE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    cookies.find_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        (name == COOKIE_NAME).then(|| value.to_owned())
     })
 }
 
@@ -61,16 +123,8 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// `openai-*`, `traceparent`, `user-agent` and what the operator names.
-fn forwarded(headers: &HeaderMap, more: &[String]) -> Vec<(String, String)> {
-    let is_forwarded = |name: &str| {
-        name.starts_with("openai-")
-            || matches!(name, "traceparent" | "user-agent")
-            || more.iter().any(|more| more == name)
-    };
-    headers
-        .iter()
-        .filter(|(name, _)| is_forwarded(name.as_str()))
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect()
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }

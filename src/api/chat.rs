@@ -1,20 +1,43 @@
 //! `POST /v1/chat/completions`.
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder,
-    http::header::{CACHE_CONTROL, CONTENT_TYPE},
+    HttpRequest, HttpResponse,
+    http::header::HOST,
     post,
     web::{Data, Payload},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
-use super::{ApiError, Limits, State, body::EventBody, caller::Caller, openapi::ChatEvent};
+use super::{
+    ApiError, Limits, State,
+    body::Show,
+    caller::Caller,
+    openapi::ChatEvent,
+    query::{forwarded, idempotency_key, is_official_sdk, on_disconnect, wants_ids},
+    reply,
+};
 use crate::{
-    completion::{Ask, Completion, Service},
+    completion::{Ask, Service, Started},
     openai::{ChatCompletion, ChatParams, ChatRequest, ErrorEnvelope},
 };
+
+/// What a request with `background: true` is answered with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Queued {
+    /// The completion's id.
+    id: String,
+    /// Always `queued`.
+    #[schema(pattern = "^queued$")]
+    status: &'static str,
+    /// Where an EventSource reads the answer; it carries the ticket where one is needed.
+    stream_url: String,
+    /// What opens this completion without a key: as `?ticket=`.
+    ticket: String,
+}
 
 /// Create a chat completion
 ///
@@ -24,6 +47,12 @@ use crate::{
     tag = "Chat",
     operation_id = "createChatCompletion",
     request_body = ChatParams,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body again are the same completion, from its beginning.", min_length = 1, max_length = 255, pattern = r"^[!-~]+$"),
+        ("x-stream-on-disconnect" = Option<String>, Header, description = "What becomes of the answer when nobody reads it: `cancel`, `grace=5s` or `detach`.", pattern = r"^(cancel|detach|grace=[1-9][0-9]{0,5}(ms|s|m|h))$"),
+        ("x-stream-ids" = Option<String>, Header, description = "`1` puts an `id:` line with the cursor on every event.", pattern = "^1$"),
+        ("x-stream-cookie" = Option<String>, Header, description = "`1` sets the ticket as a cookie too.", pattern = "^1$"),
+    ),
     responses(
         (status = 200, description = "The completion, whole or as a stream of events.",
             content(
@@ -34,13 +63,15 @@ use crate::{
             headers(
                 ("x-request-id" = String, description = "The request's id, the client's own if it sent one."),
                 ("x-completion-id" = String, description = "The completion's id, which names its log."),
+                ("x-stream-ticket" = String, description = "On a stream: what opens it again without a key, as `?ticket=`."),
             )),
+        (status = 202, description = "The answer to `background: true`.", body = Queued),
         (status = 400, description = "The request is not valid.", body = ErrorEnvelope),
         (status = 401, description = "No key, or none of this server's.", body = ErrorEnvelope),
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "The model is not served here.", body = ErrorEnvelope),
         (status = 408, description = "The body did not arrive in time.", body = ErrorEnvelope),
-        (status = 409, description = "The completion was cancelled.", body = ErrorEnvelope),
+        (status = 409, description = "The completion was cancelled, or the idempotency key is another request's.", body = ErrorEnvelope),
         (status = 413, description = "The body is too large.", body = ErrorEnvelope),
         (status = 500, description = "A fault of this server.", body = ErrorEnvelope),
         (status = 502, description = "The upstream failed.", body = ErrorEnvelope),
@@ -52,53 +83,82 @@ use crate::{
 #[post("/v1/chat/completions")]
 pub(super) async fn create(
     caller: Caller,
+    request: HttpRequest,
     payload: Payload,
     service: Data<Service>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read_body(payload, &state.limits).await?;
-    let request = ChatRequest::parse(body)?;
-    let is_streaming = request.is_streaming();
-    let ask = Ask {
-        request,
-        owner: caller.owner,
-        headers: caller.headers,
-        authorization: caller.authorization,
+    let headers = request.headers();
+    let show = Show {
+        has_ids: wants_ids(headers),
+        is_official_sdk: is_official_sdk(headers),
+        ..Show::default()
     };
+    let on_disconnect = on_disconnect(headers)?;
+    let idempotency_key = idempotency_key(headers)?;
+    let body = read_body(payload, &state.limits).await?;
+    let ask = Ask {
+        request: ChatRequest::parse(body)?,
+        owner: caller.owner,
+        headers: forwarded(headers, &state.forward_headers),
+        authorization: caller.authorization.clone(),
+        on_disconnect,
+        can_resume: show.has_ids,
+        idempotency_key,
+    };
+    let (is_streaming, is_background) = (ask.request.is_streaming(), ask.request.is_background());
     let mut started = service.start(ask).await?;
+    if is_background {
+        return Ok(queued(&started, &caller, (&request, &state)));
+    }
     if !is_streaming {
         let whole = started.whole().await?;
-        let mut response = head(&started.completion);
+        let mut response = reply::made(&started.completion);
         return Ok(response.content_type("application/json").body(whole));
     }
     started.commit(state.stream.commit_after).await?;
-    let mut response = head(&started.completion);
-    let bodies = state.bodies.clone();
-    let body = EventBody::new(
-        started.reader,
-        &state.stream,
-        caller.is_official_sdk,
-        bodies,
-    );
-    Ok(response
-        .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("x-accel-buffering", "no"))
-        .body(body))
+    let mut response = reply::made(&started.completion);
+    let wants_cookie = headers.get("x-stream-cookie").is_some_and(|v| v == "1");
+    let completion = &started.completion;
+    let for_whom = (&**state, wants_cookie);
+    reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);
+    Ok(reply::stream(response, started.reader, show, &state))
 }
 
-/// What stands in the head of every reply to a completion.
-fn head(completion: &Completion) -> HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response.insert_header(("x-completion-id", completion.log.id().as_str()));
-    for (name, value) in completion.headers() {
-        response.append_header((&name[..], &value[..]));
+/// The answer to a request that is not waited for.
+fn queued(started: &Started, caller: &Caller, at: (&HttpRequest, &State)) -> HttpResponse {
+    let (request, state) = at;
+    let mut response = HttpResponse::Accepted();
+    let completion = &started.completion;
+    let log = &completion.log;
+    let ticket = reply::add_ticket(&mut response, log, &completion.about, (state, false));
+    let base = base_url(request, state);
+    let mut stream_url = format!("{base}/v1/chat/completions/{}/stream", log.id());
+    if caller.is_known {
+        stream_url.push_str("?ticket=");
+        stream_url.push_str(&ticket);
     }
-    response
+    response.insert_header(("x-completion-id", log.id().as_str()));
+    response.json(Queued {
+        id: log.id().to_string(),
+        status: "queued",
+        stream_url,
+        ticket,
+    })
+}
+
+/// How the client reaches this server: as the operator says, else as the client did.
+fn base_url(request: &HttpRequest, state: &State) -> String {
+    if !state.public_url.is_empty() {
+        return state.public_url.clone();
+    }
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    format!("http://{}", host.unwrap_or("localhost"))
 }
 
 /// The whole body, within its limits of size and time.
-async fn read_body(mut payload: Payload, limits: &Limits) -> Result<Bytes, ApiError> {
+pub(super) async fn read_body(mut payload: Payload, limits: &Limits) -> Result<Bytes, ApiError> {
     let max_bytes = limits.body_bytes;
     let read = async {
         let mut body = BytesMut::new();

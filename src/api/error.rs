@@ -28,6 +28,10 @@ pub enum ApiError {
         /// Some key was given.
         is_given: bool,
     },
+    /// A ticket that opens nothing here, or not any more.
+    BadTicket,
+    /// A key that may not see this.
+    NotAdmin,
     /// A web page that may not use this server, or a host name that is not ours.
     Forbidden(String),
     /// Nothing is served at this path.
@@ -79,6 +83,16 @@ impl ApiError {
                 None,
                 Some("invalid_api_key"),
             ),
+            Self::BadTicket => (
+                "The ticket is not for this completion, or has expired.".to_owned(),
+                Some("ticket".to_owned()),
+                Some("invalid_ticket"),
+            ),
+            Self::NotAdmin => (
+                "This needs a key that is marked `admin`.".to_owned(),
+                None,
+                Some("forbidden"),
+            ),
             Self::Forbidden(message) => (message.clone(), None, Some("forbidden")),
             Self::NotFound { path, served } => (
                 format!("Nothing is served at {path}. This server has {served}."),
@@ -110,6 +124,14 @@ impl ApiError {
     }
 }
 
+/// A header or query parameter that is not what it should be.
+pub(super) fn invalid(param: &str, why: &str) -> ApiError {
+    ApiError::Invalid(Invalid {
+        message: format!("{param}: {why}"),
+        param: Some(param.to_owned()),
+    })
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.envelope().error.message)
@@ -133,8 +155,8 @@ impl ResponseError for ApiError {
         match self {
             Self::Failure(failure) => failure_status(failure),
             Self::Invalid(_) | Self::BodyBroken(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Unauthorized { .. } | Self::BadTicket => StatusCode::UNAUTHORIZED,
+            Self::NotAdmin | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -157,6 +179,8 @@ impl ResponseError for ApiError {
                 response.insert_header((header::ALLOW, &allowed[..]));
             }
             Self::Invalid(_)
+            | Self::BadTicket
+            | Self::NotAdmin
             | Self::Forbidden(_)
             | Self::NotFound { .. }
             | Self::BodyTooLarge { .. }
@@ -174,16 +198,19 @@ fn failure_status(failure: &Failure) -> StatusCode {
             StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY)
         }
         Failure::Reported(_) => StatusCode::BAD_GATEWAY,
-        Failure::Coded { code, .. } => match code {
+        Failure::Coded { code, .. } | Failure::Logged { code, .. } => match code {
             Code::UpstreamUnreachable
             | Code::UpstreamTruncated
             | Code::UpstreamMalformed
             | Code::UpstreamError
             | Code::UpstreamAuth
             | Code::LogTooLarge => StatusCode::BAD_GATEWAY,
+            Code::CursorMalformed | Code::NotStreamed => StatusCode::BAD_REQUEST,
+            Code::StreamExpired | Code::CursorInvalid => StatusCode::GONE,
             Code::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Code::Overloaded | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            Code::ModelNotFound => StatusCode::NOT_FOUND,
+            Code::ModelNotFound | Code::NotFound | Code::NotStored => StatusCode::NOT_FOUND,
+            Code::IdempotencyMismatch => StatusCode::CONFLICT,
             // Only a non-streaming request can still be waiting when it is cancelled.
             Code::Cancelled => StatusCode::CONFLICT,
             Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -198,12 +225,12 @@ fn failure_headers(failure: &Failure, response: &mut HttpResponseBuilder) {
                 response.append_header((&name[..], &value[..]));
             }
         }
-        Failure::Coded { code, .. } => match code {
+        Failure::Coded { code, .. } | Failure::Logged { code, .. } => match code {
             Code::Overloaded | Code::ShuttingDown => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
             }
             // Official SDKs obey this header (`x-should-retry`) before they look at the status.
-            Code::UpstreamAuth | Code::Cancelled => {
+            Code::UpstreamAuth | Code::Cancelled | Code::IdempotencyMismatch => {
                 response.insert_header(("x-should-retry", "false"));
             }
             Code::UpstreamUnreachable
@@ -213,6 +240,12 @@ fn failure_headers(failure: &Failure, response: &mut HttpResponseBuilder) {
             | Code::UpstreamTimeout
             | Code::LogTooLarge
             | Code::ModelNotFound
+            | Code::NotFound
+            | Code::StreamExpired
+            | Code::CursorMalformed
+            | Code::CursorInvalid
+            | Code::NotStreamed
+            | Code::NotStored
             | Code::InternalError => {}
         },
         Failure::Reported(_) => {}

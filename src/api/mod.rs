@@ -3,18 +3,23 @@
 //! Knows neither backends nor stores. The route list is [`routes`]; a stream's bytes are
 //! written by `body`.
 
+mod activity;
 mod body;
 mod caller;
 mod chat;
 mod docs;
 mod error;
 mod fallback;
+mod follow;
 mod health;
 mod models;
 pub mod openapi;
 mod origin;
+mod query;
+mod reply;
 mod request_id;
 mod settings;
+mod stored;
 
 use std::sync::Arc;
 
@@ -25,12 +30,19 @@ pub use error::ApiError;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
-use crate::{access::Keyring, stream};
+use crate::{
+    access::{Keyring, Tickets},
+    stream,
+};
 
 /// What all handlers of a process share.
 pub struct State {
     /// The keys that are accepted.
     pub keyring: Keyring,
+    /// Makes and checks tickets.
+    pub tickets: Tickets,
+    /// How others reach this server, without a slash at the end; empty if only by its address.
+    pub public_url: String,
     /// Limits on requests.
     pub limits: Limits,
     /// Times and forms of streams.
@@ -45,6 +57,14 @@ pub struct State {
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(chat::create)
+        .service(stored::list)
+        .service(follow::retrieve)
+        .service(stored::update)
+        .service(stored::delete)
+        .service(follow::follow)
+        .service(follow::cancel)
+        .service(stored::messages)
+        .service(activity::follow)
         .service(models::list)
         .service(models::retrieve)
         .service(health::live)

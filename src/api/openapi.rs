@@ -24,10 +24,12 @@ use crate::openai::{ChatChunk, ErrorEnvelope};
         description = "An OpenAI-compatible server for token streams.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ChatChunk, ChatEvent, ErrorEnvelope)),
+    components(schemas(ActivityEvent, ActivityNote, ChatChunk, ChatEvent, ErrorEnvelope)),
     modifiers(&Security),
     tags(
         (name = "Chat", description = "Completions, whole and streamed."),
+        (name = "Stored completions", description = "Those that were asked for with `store: true`."),
+        (name = "Activity", description = "What happens, without content; needs an admin key where keys are configured."),
         (name = "Models", description = "What can be asked for."),
         (name = "Health", description = "For probes; open to everyone."),
         (name = "Document", description = "This document; open to everyone."),
@@ -45,24 +47,70 @@ impl PartialSchema for ChatEvent {
         let content = OneOfBuilder::new()
             .item(Ref::from_schema_name("ChatChunk"))
             .item(Ref::from_schema_name("ErrorEnvelope"));
-        let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
-        let sentinel = text()
+        let sentinel = string()
             .enum_values(Some(["[DONE]"]))
             .description(Some("The end of the stream."));
-        let mut chunk: Object = text()
-            .content_media_type("application/json")
-            .pattern(Some(r"^\{"))
-            .description(Some("A chunk, or the error that the stream ends with."))
-            .build();
-        chunk.content_schema = Some(Box::new(content.into()));
+        let chunk = json_text(
+            content.into(),
+            "A chunk, or the error that the stream ends with.",
+        );
         let data = OneOfBuilder::new().item(sentinel).item(chunk);
-        let event = ObjectBuilder::new()
-            .schema_type(SchemaType::Type(Type::Object))
-            .description(Some("One event of a chat stream."))
-            .property("data", data)
-            .required("data");
-        event.into()
+        event("One event of a chat stream.", data.into())
     }
+}
+
+/// One event of the activity stream.
+pub struct ActivityEvent;
+
+impl ToSchema for ActivityEvent {}
+
+impl PartialSchema for ActivityEvent {
+    fn schema() -> RefOr<Schema> {
+        let note = Ref::from_schema_name("ActivityNote");
+        let data = json_text(note.into(), "What happened.");
+        event("One event of the activity stream.", data.into())
+    }
+}
+
+/// What happened to a completion.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `completion::Activity` writes")]
+struct ActivityNote {
+    /// `started`, `first_token` or `ended`.
+    #[schema(rename = "type")]
+    kind: String,
+    /// The completion's id.
+    id: String,
+    /// The model that was asked for, when it started.
+    model: Option<String>,
+    /// How it ended: `completed`, `cancelled`, or the code of its error.
+    end: Option<String>,
+    /// How long after its start, in milliseconds.
+    after_ms: Option<u64>,
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String))
+}
+
+/// A text that is JSON of this schema.
+fn json_text(content: RefOr<Schema>, description: &str) -> Object {
+    let mut text = string()
+        .content_media_type("application/json")
+        .pattern(Some(r"^\{"))
+        .description(Some(description))
+        .build();
+    text.content_schema = Some(Box::new(content));
+    text
+}
+
+fn event(description: &str, data: RefOr<Schema>) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Object))
+        .description(Some(description))
+        .property("data", data)
+        .required("data")
+        .into()
 }
 
 struct Security;

@@ -122,7 +122,7 @@ impl Upstream {
     }
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
-        let is_streaming = call.request.is_streaming();
+        let is_streaming = call.request.is_generated_as_stream();
         let body = call
             .request
             .upstream_body(self.model.as_deref(), self.asks_usage);

@@ -33,11 +33,39 @@ pub enum Code {
     Cancelled,
     /// The model is not served here.
     ModelNotFound,
+    /// No completion of this id, or not of this owner.
+    NotFound,
+    /// The stream was there; its retention is over.
+    StreamExpired,
+    /// Not the form of a cursor.
+    CursorMalformed,
+    /// The stream has no such place.
+    CursorInvalid,
+    /// The completion was not asked for as a stream.
+    NotStreamed,
+    /// The completion was not asked to be stored.
+    NotStored,
+    /// The idempotency key belongs to another request.
+    IdempotencyMismatch,
     /// Our own fault.
     InternalError,
 }
 
 impl Code {
+    /// Those that a log can end with.
+    const OF_LOGS: [Self; 10] = [
+        Self::UpstreamUnreachable,
+        Self::UpstreamTruncated,
+        Self::UpstreamMalformed,
+        Self::UpstreamError,
+        Self::UpstreamAuth,
+        Self::UpstreamTimeout,
+        Self::ShuttingDown,
+        Self::LogTooLarge,
+        Self::Cancelled,
+        Self::InternalError,
+    ];
+
     /// The code as clients and metrics have it.
     pub fn label(self) -> &'static str {
         match self {
@@ -52,6 +80,13 @@ impl Code {
             Self::LogTooLarge => "log_too_large",
             Self::Cancelled => "cancelled",
             Self::ModelNotFound => "model_not_found",
+            Self::NotFound => "not_found",
+            Self::StreamExpired => "stream_expired",
+            Self::CursorMalformed => "cursor_malformed",
+            Self::CursorInvalid => "cursor_invalid",
+            Self::NotStreamed => "not_streamed",
+            Self::NotStored => "not_stored",
+            Self::IdempotencyMismatch => "idempotency_key_mismatch",
             Self::InternalError => "internal_error",
         }
     }
@@ -65,7 +100,14 @@ impl Code {
             | Self::UpstreamError
             | Self::UpstreamAuth
             | Self::UpstreamTimeout => "upstream_error",
-            Self::ModelNotFound => "invalid_request_error",
+            Self::ModelNotFound
+            | Self::NotFound
+            | Self::StreamExpired
+            | Self::CursorMalformed
+            | Self::CursorInvalid
+            | Self::NotStreamed
+            | Self::NotStored
+            | Self::IdempotencyMismatch => "invalid_request_error",
             Self::Overloaded
             | Self::ShuttingDown
             | Self::LogTooLarge
@@ -89,6 +131,13 @@ pub enum Failure {
     Refused(Refusal),
     /// The upstream's own error inside the stream: a JSON object with a complete `error`.
     Reported(Bytes),
+    /// What another reader of the same log finds at its end.
+    Logged {
+        /// The code the log ended with.
+        code: Code,
+        /// The error envelope.
+        envelope: Bytes,
+    },
 }
 
 impl Failure {
@@ -132,10 +181,20 @@ impl Failure {
         Self::Reported(envelope.to_json().into())
     }
 
+    /// The failure that a log's own last words tell: the label it ended with and its envelope.
+    pub fn logged(label: &str, envelope: Bytes) -> Self {
+        let mut codes = Code::OF_LOGS.into_iter();
+        let code = codes.find(|code| code.label() == label);
+        Self::Logged {
+            code: code.unwrap_or(Code::UpstreamError),
+            envelope,
+        }
+    }
+
     /// The code of ours that comes nearest.
     pub fn code(&self) -> Code {
         match self {
-            Self::Coded { code, .. } => *code,
+            Self::Coded { code, .. } | Self::Logged { code, .. } => *code,
             Self::Refused(_) | Self::Reported(_) => Code::UpstreamError,
         }
     }
@@ -150,7 +209,7 @@ impl Failure {
         };
         match self {
             Self::Coded { code, message } => coded(*code, message.clone()),
-            Self::Reported(json) => json.clone(),
+            Self::Reported(json) | Self::Logged { envelope: json, .. } => json.clone(),
             Self::Refused(Refusal {
                 envelope: Some(json),
                 ..

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::{Code, Failure};
 use crate::{
     sse::Decoder,
     stream::{Event, Kind},
@@ -14,11 +15,21 @@ const FIXED: [&str; 4] = ["role", "id", "type", "index"];
 
 /// A chunk of the log is not what the scan said it was.
 #[derive(Debug, thiserror::Error)]
-#[error("a chunk cannot be read: {0}")]
+#[error("a chunk that cannot be read ({0})")]
 pub(super) struct FoldError(String);
 
+impl FoldError {
+    /// What the client is told.
+    pub(super) fn failure(&self) -> Failure {
+        Failure::new(
+            Code::UpstreamMalformed,
+            format!("The upstream sent {self}."),
+        )
+    }
+}
+
 /// The completion that these events make; `usage` is put into it where no chunk showed it.
-pub(super) fn fold(events: &[Event], usage: Option<&[u8]>) -> Result<Value, FoldError> {
+pub(super) fn fold(events: &[Event], usage: Option<&Value>) -> Result<Value, FoldError> {
     let mut whole = Map::new();
     let mut choices: Vec<Value> = Vec::new();
     for event in events {
@@ -32,13 +43,13 @@ pub(super) fn fold(events: &[Event], usage: Option<&[u8]>) -> Result<Value, Fold
     choices.sort_by_key(index);
     whole.insert("choices".to_owned(), choices.into());
     if let Some(usage) = usage {
-        let usage = serde_json::from_slice(usage).map_err(failed)?;
-        whole.insert("usage".to_owned(), usage);
+        whole.insert("usage".to_owned(), usage.clone());
     }
     Ok(Value::Object(whole))
 }
 
-fn parse(event: &Event) -> Result<Map<String, Value>, FoldError> {
+/// The JSON object of an event.
+pub(super) fn parse(event: &Event) -> Result<Map<String, Value>, FoldError> {
     let mut decoder = Decoder::new(event.frame.len());
     decoder.push(event.frame.clone());
     match decoder.next() {
@@ -185,7 +196,8 @@ mod tests {
             r#"{"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"},{"index":1,"delta":{},"finish_reason":"stop"}]}"#,
         ]
         .map(chunk);
-        let folded = fold(&events, Some(br#"{"total_tokens":3}"#)).expect("valid chunks");
+        let folded =
+            fold(&events, Some(&serde_json::json!({"total_tokens": 3}))).expect("valid chunks");
         let expected = serde_json::json!({
             "id": "a", "object": "chat.completion", "created": 1, "vendor": 1.50,
             "choices": [

@@ -23,7 +23,7 @@ pub(super) fn record(
     let tokens = |key| usage.get(key).and_then(Value::as_u64);
     tracing::info!(
         completion.id = %completion.log.id(),
-        model = %completion.model,
+        model = %completion.about.model,
         end = end.label(),
         duration_ms = millis(took),
         first_token_ms = first_token.map(millis),

@@ -1,17 +1,30 @@
 //! The use case: a request becomes a log, a pump fills it, readers show it.
 //!
 //! Knows nothing of actix. Start at [`Service::start`]; how a stream can end is decided in
-//! `pump` and `progress`, and what the client is told then in [`Failure`].
+//! `pump` and `progress`, what the client is told then in [`Failure`], and what a client
+//! that comes back receives in [`Service::follow`].
 
+mod about;
+mod activity;
+mod claims;
 mod failure;
 mod fold;
+mod follow;
 mod frame;
 mod ledger;
 mod progress;
 mod pump;
 mod pumps;
 mod service;
+mod stored;
+mod stored_service;
+mod view;
 
+pub use about::About;
+pub use activity::Activity;
+pub use claims::Claims;
 pub use failure::{Code, Failure};
+pub use follow::Followed;
 pub use pumps::Pumps;
-pub use service::{Ask, Completion, Service, Started};
+pub use service::{Ask, Completion, Service, Shared, Started};
+pub use stored::{Page, Stored, StoredSettings};

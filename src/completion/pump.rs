@@ -6,7 +6,9 @@
 
 use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use serde_json::{Value, json};
 use tokio::{
     select,
     time::{Instant, sleep, sleep_until, timeout},
@@ -14,14 +16,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Completion, Failure,
+    Code, Completion, Failure, Shared,
+    claims::Claim,
     frame::Framer,
     ledger,
     progress::{Incomplete, Progress},
+    stored::Kept,
+    view,
 };
 use crate::{
     backend::{BackendError, Body, Call, Chunk, Chunks, Route, Step},
-    stream::{End, Grace, Producer},
+    stream::{End, Producer},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
@@ -38,6 +43,12 @@ pub(super) struct Pump {
     progress: Progress,
     // The answer came in one piece, which needs no sentinel behind it.
     is_whole: bool,
+    // The upstream's count of tokens, once it came.
+    usage: Option<Bytes>,
+    attempts: u32,
+    // The idempotency key, until it is known whether it is kept.
+    claim: Option<Claim>,
+    shared: Shared,
     started: Instant,
 }
 
@@ -47,6 +58,7 @@ impl Pump {
         completion: Arc<Completion>,
         route: Route,
         call: Rc<Call>,
+        shared: Shared,
     ) -> Self {
         Self {
             framer: Framer {
@@ -59,12 +71,22 @@ impl Pump {
             progress: Progress::new(call.request.choices()),
             call,
             is_whole: false,
+            usage: None,
+            attempts: 0,
+            claim: None,
+            shared,
             started: Instant::now(),
         }
     }
 
-    /// Fills the log and ends it. A generation that nobody reads for `grace` is cancelled.
-    pub(super) async fn run(mut self, stopping: CancellationToken, grace: Grace) {
+    /// With the idempotency key that the request came with.
+    pub(super) fn with_claim(mut self, claim: Option<Claim>) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
         let log = Arc::clone(&self.completion.log);
         let total = self.route.clocks.total;
         let outcome = {
@@ -74,7 +96,10 @@ impl Pump {
                 biased;
                 outcome = relay => outcome.unwrap_or_else(|_| Err(Failure::internal())),
                 () = stopping.cancelled() => Err(Failure::shutting_down()),
-                () = log.abandoned(|| grace.0) => {
+                () = log.cancelled() => {
+                    Err(Failure::new(Code::Cancelled, "The completion was cancelled."))
+                }
+                () = log.abandoned() => {
                     Err(Failure::new(Code::Cancelled, "Everyone who read this stream has left."))
                 }
                 () = sleep(total) => Err(late("the whole answer", total)),
@@ -85,6 +110,7 @@ impl Pump {
             Err(failure) => (Err(failure), None),
         };
         self.finish(result);
+        self.store().await;
         if let Some(mut rest) = rest {
             // Its outcome does not matter any more: the client has its answer.
             let _ = timeout(CLOSING, rest.next()).await;
@@ -94,7 +120,9 @@ impl Pump {
     /// Moves the answer into the log. What is left of a stream after its sentinel is returned.
     async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
         let clocks = self.route.clocks;
-        let first_chunk = if self.call.request.is_streaming() {
+        self.attempts += 1;
+        self.keep_aside();
+        let first_chunk = if self.call.request.is_generated_as_stream() {
             clocks.first_chunk
         } else {
             clocks.total
@@ -149,16 +177,21 @@ impl Pump {
         if let Some(error) = facts.error.clone() {
             return Err(Failure::reported(&chunk.json, &chunk.json[error]));
         }
-        self.progress.note(facts, Instant::now());
-        let Some(producer) = &mut self.producer else {
-            return Err(Failure::internal());
-        };
+        let now = Instant::now();
+        self.progress.note(facts, now);
+        if facts.has_content && self.progress.first_content() == Some(now) {
+            self.has_begun(now);
+        }
         if let Some(usage) = facts.usage.clone() {
-            producer.keep_aside(chunk.json.slice(usage));
+            self.usage = Some(chunk.json.slice(usage));
+            self.keep_aside();
         }
         if facts.is_usage_only() && !self.call.request.includes_usage() {
             return Ok(());
         }
+        let Some(producer) = &mut self.producer else {
+            return Err(Failure::internal());
+        };
         let event = self.framer.chunk(chunk, producer.next_seq());
         producer.append(event)?;
         if facts.choice_failed {
@@ -172,15 +205,43 @@ impl Pump {
         if let Some(error) = chunk.facts.error.clone() {
             return Err(Failure::reported(&chunk.json, &chunk.json[error]));
         }
+        if let Some(usage) = chunk.facts.usage.clone() {
+            self.usage = Some(chunk.json.slice(usage));
+            self.keep_aside();
+        }
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
-        if let Some(usage) = chunk.facts.usage.clone() {
-            producer.keep_aside(chunk.json.slice(usage));
-        }
         producer.append(self.framer.whole(chunk))?;
         self.is_whole = true;
         Ok(())
+    }
+
+    /// The answer has said something.
+    fn has_begun(&mut self, now: Instant) {
+        if let Some(claim) = self.claim.take() {
+            claim.keep();
+        }
+        let after = millis(now.duration_since(self.started));
+        let id = self.completion.log.id();
+        self.shared.activity.first_token(id, after);
+    }
+
+    /// What is told of the completion beside what it says.
+    fn keep_aside(&mut self) {
+        let usage = self
+            .usage
+            .as_ref()
+            .and_then(|usage| serde_json::from_slice(usage).ok());
+        let aside = match usage {
+            Some::<Value>(usage) => {
+                json!({"usage": usage, "usage_source": "reported", "attempts": self.attempts})
+            }
+            None => json!({"attempts": self.attempts}),
+        };
+        if let Some(producer) = &mut self.producer {
+            producer.keep_aside(aside.to_string().into());
+        }
     }
 
     /// Ends the log and writes down how. Does nothing the second time.
@@ -202,18 +263,39 @@ impl Pump {
                 (Some(event), end)
             }
         };
-        let usage = producer.log().aside();
+        if let (Some(claim), None) = (self.claim.take(), &failure) {
+            claim.keep();
+        }
         let done = (!self.is_whole).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
         let first = self.progress.first_content();
+        let took = self.started.elapsed();
+        let id = self.completion.log.id();
+        self.shared.activity.ended(id, end.label(), millis(took));
         ledger::record(
             &self.completion,
             &end,
-            usage.as_ref(),
-            self.started.elapsed(),
+            self.usage.as_ref(),
+            took,
             first.map(|at| at.duration_since(self.started)),
         );
+    }
+
+    /// Keeps the completion, if that was asked for.
+    async fn store(&self) {
+        let request = &self.call.request;
+        let log = &self.completion.log;
+        if request.params.store != Some(true) || log.end() != Some(End::Completed) {
+            return;
+        }
+        let Ok(view) = view::describe(Arc::clone(log)).await else {
+            return;
+        };
+        match Kept::new(log, &self.completion.about.model, request, &view) {
+            Ok(kept) => self.shared.stored.put(kept),
+            Err(error) => tracing::warn!(%error, "a completion could not be stored"),
+        }
     }
 }
 
@@ -221,6 +303,10 @@ impl Drop for Pump {
     fn drop(&mut self) {
         self.finish(Err(Failure::internal()));
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn truncated(_: Incomplete) -> Failure {

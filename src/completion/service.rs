@@ -7,24 +7,50 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Code, Failure, Pumps, fold::fold, pump::Pump};
+use super::{
+    About, Activity, Claims, Code, Failure, Pumps, Stored,
+    claims::{Claim, Known},
+    fold::{fold, parse},
+    pump::Pump,
+};
 use crate::{
     backend::{BackendError, Call, Identity, Router},
     openai::{ChatRequest, Model},
-    stream::{Cursor, Id, Kind, Log, Owner, Reader, Settings, StreamStore},
+    stream::{
+        Cursor, Grace, Id, Kind, Log, OnDisconnect, Owner, Reader, Settings, Spec, StreamStore,
+    },
 };
 
 /// What every completion's id begins with, as OpenAI's do.
 const ID_PREFIX: &str = "chatcmpl-";
 
+/// Where idempotency keys count: another path's are others.
+const PATH: &str = "/v1/chat/completions";
+
 /// The completions, as one worker thread sees them.
 pub struct Service {
     router: Router,
-    store: Arc<dyn StreamStore>,
-    settings: Arc<Settings>,
-    pumps: Pumps,
+    pub(super) shared: Shared,
+}
+
+/// What the services of all worker threads share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where logs live.
+    pub store: Arc<dyn StreamStore>,
+    /// Times and limits of streams.
+    pub settings: Arc<Settings>,
+    /// The pumps at work.
+    pub pumps: Pumps,
+    /// Idempotency keys.
+    pub claims: Arc<Claims>,
+    /// Completions that were asked to be kept.
+    pub stored: Arc<Stored>,
+    /// What happens.
+    pub activity: Activity,
 }
 
 /// A request for a completion and who makes it.
@@ -38,28 +64,49 @@ pub struct Ask {
     pub headers: Vec<(String, String)>,
     /// The client's own `Authorization`, where it may go upstream.
     pub authorization: Option<String>,
+    /// What becomes of it when nobody reads; the configured policy if `None`.
+    pub on_disconnect: Option<OnDisconnect>,
+    /// The reader can come back to where it was.
+    pub can_resume: bool,
+    /// The same key and body again are this completion.
+    pub idempotency_key: Option<String>,
 }
 
-/// One completion of this process.
+/// One completion and, where it is made here, what is not in its log.
 #[derive(Debug)]
 pub struct Completion {
     /// Its log.
     pub log: Arc<Log>,
-    /// The model that was asked for.
-    pub model: String,
+    /// What the log is of.
+    pub about: About,
     headers: OnceLock<Vec<(String, String)>>,
     failure: OnceLock<Failure>,
 }
 
 impl Completion {
+    fn new(log: Arc<Log>, about: About) -> Self {
+        Self {
+            log,
+            about,
+            headers: OnceLock::new(),
+            failure: OnceLock::new(),
+        }
+    }
+
     /// The upstream's headers for the client, once they are there.
     pub fn headers(&self) -> &[(String, String)] {
         self.headers.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Why it failed, once it has.
-    pub fn failure(&self) -> Option<&Failure> {
-        self.failure.get()
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<Failure> {
+        if let Some(failure) = self.failure.get() {
+            return Some(failure.clone());
+        }
+        let (events, end) = self.log.snapshot();
+        let failure = events.iter().find(|event| event.kind == Kind::Failure)?;
+        let json = serde_json::to_vec(&parse(failure).ok()?).ok()?;
+        Some(Failure::logged(end?.label(), json.into()))
     }
 
     pub(super) fn set_headers(&self, headers: Vec<(String, String)>) {
@@ -74,49 +121,56 @@ impl Completion {
 }
 
 impl Service {
-    /// A service over these backends and this store.
-    pub fn new(
-        router: Router,
-        store: Arc<dyn StreamStore>,
-        settings: Arc<Settings>,
-        pumps: Pumps,
-    ) -> Self {
-        Self {
-            router,
-            store,
-            settings,
-            pumps,
-        }
+    /// A service over these backends.
+    pub fn new(router: Router, shared: Shared) -> Self {
+        Self { router, shared }
     }
 
-    /// Starts a completion and reads it from its beginning.
+    /// Starts a completion and reads it from its beginning, or reads the one that its
+    /// idempotency key names.
     ///
     /// # Errors
-    /// [`Failure`] when it cannot even start: an unknown model, no room, a server that stops.
+    /// [`Failure`] when it cannot even start: an unknown model, no room, a server that stops,
+    /// a key of another request.
     pub async fn start(&self, ask: Ask) -> Result<Started, Failure> {
-        if self.pumps.is_draining() {
+        if let Some(started) = self.known(&ask).await? {
+            return Ok(started);
+        }
+        if self.shared.pumps.is_draining() {
             return Err(Failure::shutting_down());
         }
-        let model = ask.request.params.model.clone();
-        let Some(route) = self.router.route(&model) else {
-            return Err(unknown_model(&model));
+        let model = &ask.request.params.model;
+        let Some(route) = self.router.route(model) else {
+            return Err(unknown_model(model));
         };
         let identity = match route.backend.identity(&ask.request) {
             Some(identity) => identity,
             None => random_identity()?,
         };
-        let id = Id::new(ID_PREFIX, identity.id);
-        let producer = self.store.create(id, ask.owner).await;
+        let about = self.about(&ask, identity.created, route.clocks.total);
+        let spec = Spec {
+            id: Id::new(ID_PREFIX, identity.id),
+            owner: ask.owner,
+            about: about.to_bytes(),
+            grace: self.grace(&ask),
+        };
+        let producer = self.shared.store.create(spec).await;
         let producer =
             producer.map_err(|error| Failure::new(Code::Overloaded, error.to_string()))?;
+        let claim = match self.claim(&ask, producer.log().id()) {
+            Ok(claim) => claim,
+            // Somebody was faster by a hair; theirs is the one to read.
+            Err(_) => {
+                let id = producer.log().id().clone();
+                // A store that cannot forget it lets it expire.
+                let _ = self.shared.store.remove(ask.owner, &id).await;
+                return self.known(&ask).await?.ok_or_else(Failure::internal);
+            }
+        };
         let log = Arc::clone(producer.log());
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
-        let completion = Arc::new(Completion {
-            log,
-            model,
-            headers: OnceLock::new(),
-            failure: OnceLock::new(),
-        });
+        self.shared.activity.started(log.id(), &about.model);
+        let completion = Arc::new(Completion::new(log, about));
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
@@ -124,10 +178,79 @@ impl Service {
             headers: ask.headers,
             authorization: ask.authorization,
         });
-        let pump = Pump::new(producer, Arc::clone(&completion), route.clone(), call);
-        self.pumps
-            .spawn(pump.run(self.pumps.stopping(), self.settings.grace()));
+        let shared = self.shared.clone();
+        let pump = Pump::new(
+            producer,
+            Arc::clone(&completion),
+            route.clone(),
+            call,
+            shared,
+        );
+        let pumps = &self.shared.pumps;
+        pumps.spawn(pump.with_claim(claim).run(pumps.stopping()));
         Ok(Started { completion, reader })
+    }
+
+    /// The completion that the request's idempotency key names, read from its beginning.
+    async fn known(&self, ask: &Ask) -> Result<Option<Started>, Failure> {
+        let Some(key) = ask.claim_name() else {
+            return Ok(None);
+        };
+        let claims = &self.shared.claims;
+        let id = match claims.get(ask.owner, &key, ask.request.body()) {
+            None => return Ok(None),
+            Some(Known::Other) => {
+                let message = "This Idempotency-Key was used for a request with another body.";
+                return Err(Failure::new(Code::IdempotencyMismatch, message));
+            }
+            Some(Known::Same(id)) => id,
+        };
+        let Ok(log) = self.find(ask.owner, id.as_str()).await else {
+            claims.free(ask.owner, &key, &id);
+            return Ok(None);
+        };
+        let about = About::of(&log)?;
+        let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
+        let completion = Arc::new(Completion::new(log, about));
+        Ok(Some(Started { completion, reader }))
+    }
+
+    fn claim(&self, ask: &Ask, id: &Id) -> Result<Option<Claim>, Known> {
+        let Some(key) = ask.claim_name() else {
+            return Ok(None);
+        };
+        let body = ask.request.body();
+        self.shared.claims.take(ask.owner, &key, body, id).map(Some)
+    }
+
+    fn about(&self, ask: &Ask, created: u64, total: Duration) -> About {
+        let lifetime = total.saturating_add(self.shared.settings.retention);
+        About {
+            model: ask.request.params.model.clone(),
+            created,
+            is_streamed: ask.request.is_generated_as_stream(),
+            is_patient: self.is_patient(ask),
+            expiry: now().saturating_add(lifetime.as_secs()),
+        }
+    }
+
+    /// Nobody asked for another policy than to wait a while.
+    fn is_patient(&self, ask: &Ask) -> bool {
+        let is_grace = matches!(self.shared.settings.on_disconnect, OnDisconnect::Grace(_));
+        is_grace && ask.on_disconnect.is_none() && !ask.request.is_background()
+    }
+
+    fn grace(&self, ask: &Ask) -> Grace {
+        let settings = &self.shared.settings;
+        if ask.request.is_background() {
+            return settings.grace(OnDisconnect::Detach);
+        }
+        let policy = ask.on_disconnect.unwrap_or(settings.on_disconnect);
+        let grace = settings.grace(policy);
+        if ask.can_resume && self.is_patient(ask) {
+            return grace.max(Grace(settings.resume_grace));
+        }
+        grace
     }
 
     /// The models that can be asked for.
@@ -152,7 +275,7 @@ impl Service {
 
     /// Whether new completions are taken.
     pub fn is_ready(&self) -> bool {
-        !self.pumps.is_draining()
+        !self.shared.pumps.is_draining()
     }
 }
 
@@ -183,23 +306,34 @@ impl Started {
     /// [`Failure`] when it failed.
     pub async fn whole(&mut self) -> Result<Bytes, Failure> {
         let events = self.reader.rest().await;
-        if self.completion.failure().is_some() {
-            return Err(self.failure());
+        if let Some(failure) = self.completion.failure() {
+            return Err(failure);
         }
         if let Some(whole) = events.iter().find(|event| event.kind == Kind::Whole) {
             return Ok(whole.frame.clone());
         }
-        let usage = self.completion.log.aside();
-        match fold(&events, usage.as_deref()) {
-            Ok(completion) => Ok(completion.to_string().into()),
-            Err(error) => Err(Failure::new(Code::UpstreamMalformed, error.to_string())),
-        }
+        let aside: Option<Value> = self.completion.log.aside().map(parse_aside);
+        let usage = aside.as_ref().and_then(|aside| aside.get("usage"));
+        let folded = fold(&events, usage).map_err(|error| error.failure())?;
+        Ok(folded.to_string().into())
     }
 
     fn failure(&self) -> Failure {
-        let failure = self.completion.failure().cloned();
+        let failure = self.completion.failure();
         failure.unwrap_or_else(Failure::internal)
     }
+}
+
+impl Ask {
+    /// Under which name the idempotency key is known.
+    fn claim_name(&self) -> Option<String> {
+        let key = self.idempotency_key.as_ref()?;
+        Some(format!("{PATH} {key}"))
+    }
+}
+
+fn parse_aside(aside: Bytes) -> Value {
+    serde_json::from_slice(&aside).unwrap_or_default()
 }
 
 fn unknown_model(name: &str) -> Failure {
@@ -210,7 +344,11 @@ fn unknown_model(name: &str) -> Failure {
 fn random_identity() -> Result<Identity, Failure> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|_| Failure::internal())?;
+    Ok(Identity { id, created: now() })
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let created = since.map_or(0, |since| since.as_secs());
-    Ok(Identity { id, created })
+    since.map_or(0, |since| since.as_secs())
 }

@@ -63,6 +63,8 @@ fn durations(config: &Config) -> Result<(), Wrong> {
         ("limits.keep_alive".to_owned(), limits.keep_alive),
         ("stream.commit_after".to_owned(), stream.commit_after),
         ("stream.heartbeat".to_owned(), stream.heartbeat),
+        ("stream.resume_grace".to_owned(), stream.resume_grace),
+        ("stream.retry".to_owned(), stream.retry),
         ("stream.max_detached".to_owned(), stream.max_detached),
         ("stream.retention".to_owned(), stream.retention),
         ("stream.write_deadline".to_owned(), stream.write_deadline),

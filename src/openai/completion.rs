@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Role, Usage};
+use super::{ErrorBody, Role, Usage};
 
 /// The reply to a request without `stream`. Upstreams may add members of their own.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -28,6 +28,41 @@ pub struct ChatCompletion {
     /// The version of the model that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_fingerprint: Option<String>,
+}
+
+/// A completion as far as it has come.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ChatCompletionView {
+    /// What has been said.
+    #[serde(flatten)]
+    pub completion: ChatCompletion,
+    /// How far it is.
+    pub status: Status,
+    /// Where the count of tokens comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_source: Option<String>,
+    /// How many upstreams were tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Why it failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+}
+
+/// How far a completion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing has been said yet.
+    Queued,
+    /// It goes on.
+    InProgress,
+    /// All has been said.
+    Completed,
+    /// It broke.
+    Failed,
+    /// It was stopped.
+    Cancelled,
 }
 
 /// One answer.

@@ -12,26 +12,34 @@ const OWN: [&[u8]; 2] = [b"background", b"include_sequence"];
 /// Asks for the usage chunk.
 const USAGE: &[u8] = br#""include_usage":true"#;
 
-/// The body without our own fields, with the model's name there and, if `asks_usage`, with
-/// the usage chunk asked for. White space around members is dropped.
+/// What is changed beside our own fields.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Edits<'a> {
+    /// The model's name there.
+    pub(super) model: Option<&'a str>,
+    /// The usage chunk is asked for.
+    pub(super) asks_usage: bool,
+    /// A stream is asked for, whatever the client wrote.
+    pub(super) sets_stream: bool,
+}
+
+/// The body without our own fields and with these edits. White space around members is
+/// dropped.
 ///
 /// # Errors
 /// [`JsonError`] when the body, or the `stream_options` in it, is no object.
-pub(super) fn upstream_body(
-    body: &[u8],
-    model: Option<&str>,
-    asks_usage: bool,
-) -> Result<Bytes, JsonError> {
+pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, JsonError> {
     let mut members = Vec::new();
-    let mut wants_usage = asks_usage;
+    let mut wants_usage = edits.asks_usage;
     let mut walk = Walk::new(body);
     walk.object(|walk, member| {
         let kind = walk.peek();
         let (_, value) = walk.value()?;
         let bytes = &body[member.start..value.end];
-        let text = match (member.key, model) {
+        let text = match (member.key, edits.model) {
             (key, _) if OWN.contains(&key) => return Ok(()),
-            (b"stream_options", _) if asks_usage => {
+            (b"stream", _) if edits.sets_stream => return Ok(()),
+            (b"stream_options", _) if edits.asks_usage => {
                 wants_usage = false;
                 let options = match kind {
                     Some(Kind::Null) => object(&[Cow::Borrowed(USAGE)]),
@@ -48,6 +56,9 @@ pub(super) fn upstream_body(
         members.push(text);
         Ok(())
     })?;
+    if edits.sets_stream {
+        members.push(Cow::Borrowed(br#""stream":true"#));
+    }
     if wants_usage {
         let options = [br#""stream_options":{"#, USAGE, b"}"].concat();
         members.push(Cow::Owned(options));
@@ -77,7 +88,12 @@ mod tests {
     use super::*;
 
     fn edited(body: &str, model: Option<&str>, asks_usage: bool) -> String {
-        let bytes = upstream_body(body.as_bytes(), model, asks_usage).expect("an object");
+        let edits = Edits {
+            model,
+            asks_usage,
+            sets_stream: false,
+        };
+        let bytes = upstream_body(body.as_bytes(), edits).expect("an object");
         String::from_utf8(bytes.to_vec()).expect("UTF-8")
     }
 
@@ -128,6 +144,22 @@ mod tests {
         ];
         for (body, expected) in cases {
             assert_eq!(edited(body, None, true), expected);
+        }
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_once() {
+        let edits = Edits {
+            sets_stream: true,
+            ..Edits::default()
+        };
+        for body in [
+            r#"{"a":1,"stream":false}"#,
+            r#"{"stream":null,"a":1}"#,
+            r#"{"a":1}"#,
+        ] {
+            let bytes = upstream_body(body.as_bytes(), edits).expect("an object");
+            assert_eq!(&bytes[..], br#"{"a":1,"stream":true}"#);
         }
     }
 

@@ -48,6 +48,7 @@ impl ErrorEnvelope {
 }
 
 /// Why a request body is refused, always as status 400.
+/// Made by [`ChatRequest::parse`](super::ChatRequest::parse) and [`Invalid::check`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {

@@ -15,7 +15,7 @@ mod request;
 mod scan;
 
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta, Usage};
-pub use completion::{Answer, ChatCompletion, Choice};
+pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, Status};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
 pub use int::Int;
 pub use message::{Content, Message, Part, Role};

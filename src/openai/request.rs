@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
 use super::{
-    Int, Invalid, Message, edit,
+    Int, Invalid, Message,
+    edit::{self, Edits},
     json::Walk,
     object::{self, Object},
 };
@@ -65,6 +66,10 @@ pub struct ChatParams {
     /// Keep the completion, to be listed and retrieved.
     #[serde(default)]
     pub store: Option<bool>,
+    /// Answer 202 at once and generate without a reader; follow the `stream_url` of the answer.
+    /// Tokenfall's own.
+    #[serde(default)]
+    pub background: Option<bool>,
     /// Put `sequence_number` into every chunk and error of the stream. Tokenfall's own.
     #[serde(default)]
     pub include_sequence: Option<bool>,
@@ -160,6 +165,16 @@ impl ChatRequest {
         self.params.stream == Some(true)
     }
 
+    /// The client wants no answer but the word that there will be one.
+    pub fn is_background(&self) -> bool {
+        self.params.background == Some(true)
+    }
+
+    /// The answer is generated piece by piece, whoever reads it.
+    pub fn is_generated_as_stream(&self) -> bool {
+        self.is_streaming() || self.is_background()
+    }
+
     /// The client wants the usage chunk.
     pub fn includes_usage(&self) -> bool {
         let options = self.params.stream_options.as_ref();
@@ -186,9 +201,24 @@ impl ChatRequest {
     /// The body for an upstream: as it came, but without our own fields, with the model's
     /// name there and, for a stream if `asks_usage`, with the usage chunk asked for.
     pub fn upstream_body(&self, model: Option<&str>, asks_usage: bool) -> Bytes {
+        let is_stream = self.is_generated_as_stream();
+        let edits = Edits {
+            model,
+            asks_usage: asks_usage && is_stream,
+            sets_stream: is_stream && !self.is_streaming(),
+        };
         // A body that was parsed is an object, and so are its stream options.
-        edit::upstream_body(&self.body, model, asks_usage && self.is_streaming())
-            .unwrap_or_else(|_| self.body.clone())
+        edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())
+    }
+}
+
+impl Invalid {
+    /// Reads a body of another kind, an object as well.
+    ///
+    /// # Errors
+    /// [`Invalid`] says which field is wrong and why.
+    pub fn check<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Self> {
+        read::<Object<T>>(body).map(|Object(value)| value)
     }
 }
 

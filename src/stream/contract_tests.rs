@@ -12,10 +12,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::stream::{
-    AppendError, Batch, Cursor, CursorError, End, Event, HeartbeatForm, Kind, OnDisconnect, Seq,
+    AppendError, Batch, Cursor, CursorError, End, Event, Grace, HeartbeatForm, Kind, OnDisconnect,
+    Seq,
 };
 
-const OWNER: Owner = Owner([1; 32]);
+const OWNER: Owner = Owner([1; 16]);
 
 fn settings() -> Settings {
     Settings {
@@ -23,6 +24,9 @@ fn settings() -> Settings {
         heartbeat: Duration::from_secs(15),
         heartbeat_form: HeartbeatForm::Auto,
         on_disconnect: OnDisconnect::Cancel,
+        resume_grace: Duration::from_secs(60),
+        retry: Duration::from_secs(2),
+        max_idempotency_keys: 9,
         max_detached: Duration::from_secs(900),
         event_bytes: 1000,
         log_bytes: 10_000,
@@ -40,6 +44,15 @@ fn stores() -> Vec<(&'static str, Arc<dyn StreamStore>)> {
 
 fn id(n: u8) -> Id {
     Id::new("log-", [n; 16])
+}
+
+fn spec(n: u8) -> Spec {
+    Spec {
+        id: id(n),
+        owner: OWNER,
+        about: Bytes::new(),
+        grace: Grace(Duration::from_secs(5)),
+    }
 }
 
 fn chunk(text: &str) -> Event {
@@ -61,7 +74,7 @@ async fn found(store: &dyn StreamStore, n: u8) -> Arc<Log> {
 }
 
 async fn create(store: &dyn StreamStore, n: u8) -> Producer {
-    store.create(id(n), OWNER).await.expect("room")
+    store.create(spec(n)).await.expect("room")
 }
 
 fn texts(events: &[Event]) -> String {
@@ -112,7 +125,7 @@ async fn a_follower_waits_for_what_comes() {
 async fn only_the_owner_finds_a_log() {
     for (name, store) in stores() {
         let _producer = create(&*store, 1).await;
-        let other = store.find(Owner([2; 32]), &id(1)).await;
+        let other = store.find(Owner([2; 16]), &id(1)).await;
         assert!(matches!(other, Ok(Lookup::Unknown)), "{name}");
         let unknown = store.find(OWNER, &id(2)).await;
         assert!(matches!(unknown, Ok(Lookup::Unknown)), "{name}");
@@ -247,7 +260,7 @@ async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() 
         let mut live = Vec::new();
         let refused = loop {
             let n = u8::try_from(live.len()).expect("a bounded number");
-            match store.create(id(n), OWNER).await {
+            match store.create(spec(n)).await {
                 Ok(mut producer) => {
                     for _ in 0..9 {
                         producer
@@ -266,7 +279,7 @@ async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() 
             "{name}: ten logs of 9 to 10 KB exceed 100 KB"
         );
         live.remove(0).finish([], End::Completed);
-        assert!(store.create(id(99), OWNER).await.is_ok(), "{name}");
+        assert!(store.create(spec(99)).await.is_ok(), "{name}");
     }
 }
 
@@ -299,14 +312,11 @@ async fn a_log_is_abandoned_once_its_last_reader_stays_away() {
         let log = Arc::clone(producer.log());
         let reader = log.reader(Cursor::START).expect("start");
         let second = log.reader(Cursor::START).expect("start");
-        let grace = || Duration::from_secs(5);
         let is_abandoned = |wait| {
             let log = Arc::clone(&log);
             async move {
                 let wait = Duration::from_millis(wait);
-                tokio::time::timeout(wait, log.abandoned(grace))
-                    .await
-                    .is_ok()
+                tokio::time::timeout(wait, log.abandoned()).await.is_ok()
             }
         };
         drop(reader);
@@ -387,10 +397,65 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn a_removed_log_is_as_if_it_had_never_been() {
+    for (name, store) in stores() {
+        create(&*store, 1)
+            .await
+            .finish([chunk("a")], End::Completed);
+        let mut reader = found(&*store, 1)
+            .await
+            .reader(Cursor::START)
+            .expect("start");
+        store
+            .remove(OWNER, &id(1))
+            .await
+            .expect("a store that answers");
+        assert!(
+            matches!(store.find(OWNER, &id(1)).await, Ok(Lookup::Unknown)),
+            "{name}"
+        );
+        assert_eq!(
+            texts(&reader.rest().await),
+            "a",
+            "{name}: who reads may finish"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_endless_log_keeps_its_last_events_and_slow_readers_are_lost() {
+    let caps = Caps {
+        event_bytes: 100,
+        log_bytes: 1000,
+        last_events: Some(3),
+    };
+    let log = Log::new(spec(1), caps, Arc::new(Budget::new(1000)));
+    let mut producer = Producer::new(Arc::clone(&log), |_| {});
+    let mut slow = log.reader(Cursor::START).expect("start");
+    for text in ["a", "b", "c", "d", "e"] {
+        producer.append(chunk(text)).expect("within the limits");
+    }
+    let at = |seq| Cursor {
+        seq: Seq(seq),
+        ..Cursor::START
+    };
+    assert_eq!(
+        log.reader(at(1)).err(),
+        Some(CursorError::Invalid),
+        "b is gone"
+    );
+    let mut events = Vec::new();
+    assert_eq!(slow.batch(&mut events).await, Batch::Lost);
+    let mut reader = log.reader(at(2)).expect("c is there");
+    assert_eq!(reader.batch(&mut events).await, Batch::Events);
+    assert_eq!((texts(&events), log.top()), ("cde".to_owned(), at(5)));
+}
+
 #[test]
 fn the_budget_gets_back_every_byte() {
     let store = MemoryStore::new(&settings());
-    let log = Log::new(id(1), OWNER, store.caps, Arc::clone(&store.budget));
+    let log = Log::new(spec(1), store.caps, Arc::clone(&store.budget));
     let mut producer = Producer::new(Arc::clone(&log), |_| {});
     producer.append(chunk("abc")).expect("within the limits");
     assert_eq!(store.budget().used(), log.bytes());

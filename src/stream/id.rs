@@ -47,9 +47,9 @@ impl fmt::Display for Id {
     }
 }
 
-/// To whom a log belongs: a digest of the key that made it, never the key.
+/// To whom a log belongs: a keyed digest of the credentials that made it, never those.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Owner(pub [u8; 32]);
+pub struct Owner(pub [u8; 16]);
 
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,17 @@
 //! One log: a single [`Producer`], any number of [`Reader`]s.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
 
 use bytes::Bytes;
 use slab::Slab;
-use std::task::Waker;
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Cursor, CursorError, End, Id, Owner, Reader, Seq};
+use super::{Budget, Cursor, CursorError, End, Grace, Id, Owner, Reader, Seq};
 
 /// What an empty log is counted with in the [`Budget`], so that their number is bounded too.
 const LOG_OVERHEAD: usize = 1024;
@@ -45,6 +49,21 @@ pub struct Caps {
     pub event_bytes: usize,
     /// The largest log.
     pub log_bytes: usize,
+    /// For an endless log: how many events it keeps. The oldest go first.
+    pub last_events: Option<usize>,
+}
+
+/// What a log is made with.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Its name.
+    pub id: Id,
+    /// To whom it belongs.
+    pub owner: Owner,
+    /// What its maker wants to find beside it later.
+    pub about: Bytes,
+    /// How long it goes on unread.
+    pub grace: Grace,
 }
 
 /// An event that the log's limits do not admit.
@@ -63,16 +82,20 @@ pub enum AppendError {
 pub struct Log {
     id: Id,
     owner: Owner,
+    about: Bytes,
     caps: Caps,
     budget: Arc<Budget>,
     state: Mutex<State>,
     // The last reader went away.
     vacated: Notify,
+    cancelled: CancellationToken,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) events: Vec<Event>,
+    pub(super) events: VecDeque<Event>,
+    // How many events were dropped before the first of these.
+    pub(super) dropped: u64,
     pub(super) end: Option<End>,
     // One place per reader, holding its waker while it waits.
     pub(super) readers: Slab<Option<Waker>>,
@@ -80,28 +103,33 @@ pub(super) struct State {
     aside: Option<Bytes>,
     ended_at: Option<Instant>,
     vacant_since: Option<Instant>,
+    grace: Grace,
 }
 
 impl Log {
     /// An empty log that nobody reads yet, counted in `budget`.
-    pub fn new(id: Id, owner: Owner, caps: Caps, budget: Arc<Budget>) -> Arc<Self> {
-        budget.take(LOG_OVERHEAD);
+    pub fn new(spec: Spec, caps: Caps, budget: Arc<Budget>) -> Arc<Self> {
+        budget.take(LOG_OVERHEAD + spec.about.len());
         let state = State {
-            events: Vec::new(),
+            events: VecDeque::new(),
+            dropped: 0,
             end: None,
             readers: Slab::new(),
             bytes: 0,
             aside: None,
             ended_at: None,
             vacant_since: Some(Instant::now()),
+            grace: spec.grace,
         };
         Arc::new(Self {
-            id,
-            owner,
+            id: spec.id,
+            owner: spec.owner,
+            about: spec.about,
             caps,
             budget,
             state: Mutex::new(state),
             vacated: Notify::new(),
+            cancelled: CancellationToken::new(),
         })
     }
 
@@ -115,13 +143,19 @@ impl Log {
         self.owner
     }
 
+    /// What its maker left beside it.
+    pub fn about(&self) -> &Bytes {
+        &self.about
+    }
+
     /// A reader of everything after `cursor`: first what is there, then what comes.
     ///
     /// # Errors
-    /// [`CursorError::Invalid`] when the log has no such place.
+    /// [`CursorError::Invalid`] when the log has no such place, or not any more.
     pub fn reader(self: &Arc<Self>, cursor: Cursor) -> Result<Reader, CursorError> {
         let mut state = self.lock();
-        let is_known = cursor.epoch == Cursor::START.epoch && cursor.seq <= state.top();
+        let is_known = cursor.epoch == Cursor::START.epoch
+            && (state.dropped..=state.top().0).contains(&cursor.seq.0);
         if !is_known {
             return Err(CursorError::Invalid);
         }
@@ -142,7 +176,7 @@ impl Log {
 
     /// What the log is counted with in the budget.
     pub fn bytes(&self) -> usize {
-        self.lock().bytes + LOG_OVERHEAD
+        self.lock().bytes + LOG_OVERHEAD + self.about.len()
     }
 
     /// How many readers are attached.
@@ -153,7 +187,7 @@ impl Log {
     /// A copy of what is there now.
     pub fn snapshot(&self) -> (Vec<Event>, Option<End>) {
         let state = self.lock();
-        (state.events.clone(), state.end.clone())
+        (state.events.iter().cloned().collect(), state.end.clone())
     }
 
     /// What was kept beside the events, by [`Producer::keep_aside`].
@@ -161,20 +195,39 @@ impl Log {
         self.lock().aside.clone()
     }
 
-    /// Waits until nobody has read the log for as long as `grace` says at that time.
-    pub async fn abandoned(&self, grace: impl Fn() -> std::time::Duration) {
+    /// The place after the last event.
+    pub fn top(&self) -> Cursor {
+        Cursor {
+            seq: self.lock().top(),
+            ..Cursor::START
+        }
+    }
+
+    /// Asks the producer to stop.
+    pub fn cancel(&self) {
+        self.cancelled.cancel();
+    }
+
+    /// Waits until somebody asked for a stop.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+
+    /// Waits at least `grace` from now on when nobody reads.
+    pub fn extend_grace(&self, grace: Grace) {
+        let mut state = self.lock();
+        state.grace = state.grace.max(grace);
+    }
+
+    /// Waits until nobody has read the log for as long as its grace says.
+    pub async fn abandoned(&self) {
         loop {
             let vacated = self.vacated.notified();
-            let vacant_since = self.lock().vacant_since;
-            match vacant_since {
+            let until = self.lock().abandoned_at();
+            match until {
                 None => vacated.await,
-                Some(since) => {
-                    let until = since + grace();
-                    if until <= Instant::now() {
-                        return;
-                    }
-                    tokio::time::sleep_until(until).await;
-                }
+                Some(until) if until <= Instant::now() => return,
+                Some(until) => tokio::time::sleep_until(until).await,
             }
         }
     }
@@ -203,14 +256,28 @@ impl Drop for Log {
 
 impl State {
     fn top(&self) -> Seq {
-        Seq(self.events.len() as u64)
+        Seq(self.dropped + self.events.len() as u64)
+    }
+
+    fn abandoned_at(&self) -> Option<Instant> {
+        // A time too far off to be told is never.
+        self.vacant_since?.checked_add(self.grace.0)
     }
 
     fn push(&mut self, event: Event, budget: &Budget) {
         let bytes = event.frame.len() + EVENT_OVERHEAD;
         self.bytes += bytes;
         budget.take(bytes);
-        self.events.push(event);
+        self.events.push_back(event);
+    }
+
+    fn drop_oldest(&mut self, budget: &Budget) {
+        if let Some(oldest) = self.events.pop_front() {
+            let bytes = oldest.frame.len() + EVENT_OVERHEAD;
+            self.bytes -= bytes;
+            self.dropped += 1;
+            budget.give_back(bytes);
+        }
     }
 
     fn take_wakers(&mut self) -> Vec<Waker> {
@@ -257,6 +324,12 @@ impl Producer {
             return Err(AppendError::Event(caps.event_bytes));
         }
         let mut state = self.log.lock();
+        if caps
+            .last_events
+            .is_some_and(|last| state.events.len() >= last)
+        {
+            state.drop_oldest(&self.log.budget);
+        }
         if state.bytes + event.frame.len() + EVENT_OVERHEAD > caps.log_bytes {
             return Err(AppendError::Log(caps.log_bytes));
         }

@@ -11,7 +11,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Budget, Caps, Id, Log, Lookup, Owner, Producer, Settings, StoreError, StoreFuture, StreamStore,
+    Budget, Caps, Id, Log, Lookup, Owner, Producer, Settings, Spec, StoreError, StoreFuture,
+    StreamStore,
 };
 
 /// How often finished logs are looked through when nothing else asks for it.
@@ -45,6 +46,7 @@ impl MemoryStore {
             caps: Caps {
                 event_bytes: settings.event_bytes,
                 log_bytes: settings.log_bytes,
+                last_events: None,
             },
             retention: settings.retention,
             max_expired: settings.max_expired,
@@ -92,7 +94,7 @@ impl MemoryStore {
 }
 
 impl StreamStore for MemoryStore {
-    fn create(&self, id: Id, owner: Owner) -> StoreFuture<'_, Producer> {
+    fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
         Box::pin(async move {
             if self.budget.is_exceeded() {
                 self.sweep();
@@ -100,8 +102,9 @@ impl StreamStore for MemoryStore {
             if self.budget.is_exceeded() {
                 return Err(StoreError::Full);
             }
-            let log = Log::new(id.clone(), owner, self.caps, Arc::clone(&self.budget));
-            self.shelves().logs.insert((owner, id), Arc::clone(&log));
+            let key = (spec.owner, spec.id.clone());
+            let log = Log::new(spec, self.caps, Arc::clone(&self.budget));
+            self.shelves().logs.insert(key, Arc::clone(&log));
             let shelves = Arc::clone(&self.shelves);
             Ok(Producer::new(log, move |log| {
                 lock(&shelves).finished.push_back(Arc::clone(log));
@@ -119,6 +122,22 @@ impl StreamStore for MemoryStore {
                 None if shelves.expired.contains(&key) => Lookup::Expired,
                 None => Lookup::Unknown,
             })
+        })
+    }
+
+    fn remove<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut shelves = self.shelves();
+            let removed = shelves.logs.remove(&(owner, id.clone()));
+            if let Some(log) = &removed {
+                shelves
+                    .finished
+                    .retain(|finished| !Arc::ptr_eq(finished, log));
+            }
+            // Its bytes go when the last of its readers does, after the lock was released.
+            drop(shelves);
+            drop(removed);
+            Ok(())
         })
     }
 

@@ -18,6 +18,8 @@ pub enum Batch {
     Events,
     /// The log has ended and everything was read.
     End,
+    /// The log went on without this reader, and what it would read next is gone.
+    Lost,
 }
 
 /// Reads a log from a place on. Dropping it is how a client leaves.
@@ -50,9 +52,16 @@ impl Reader {
     /// bound of 32 KiB; waits only when there are none and the log has not ended.
     pub fn poll_batch(&mut self, cx: &mut Context<'_>, out: &mut Vec<Event>) -> Poll<Batch> {
         let mut state = self.log.lock();
-        let from = usize::try_from(self.read.0).unwrap_or(usize::MAX);
+        let Some(from) = self.read.0.checked_sub(state.dropped) else {
+            return Poll::Ready(Batch::Lost);
+        };
+        let before = self.read;
         let mut bytes = 0;
-        for event in state.events.get(from..).unwrap_or_default() {
+        for event in state
+            .events
+            .iter()
+            .skip(usize::try_from(from).unwrap_or(usize::MAX))
+        {
             if bytes >= BATCH_BYTES {
                 break;
             }
@@ -60,7 +69,7 @@ impl Reader {
             out.push(event.clone());
             self.read.0 += 1;
         }
-        if self.read.0 > from as u64 {
+        if self.read > before {
             return Poll::Ready(Batch::Events);
         }
         if state.end.is_some() {
@@ -74,8 +83,9 @@ impl Reader {
     pub async fn peek(&mut self) -> Option<Kind> {
         poll_fn(|cx| {
             let mut state = self.log.lock();
-            let at = usize::try_from(self.read.0).unwrap_or(usize::MAX);
-            if let Some(event) = state.events.get(at) {
+            let next = self.read.0.checked_sub(state.dropped);
+            let next = next.and_then(|next| state.events.get(usize::try_from(next).ok()?));
+            if let Some(event) = next {
                 return Poll::Ready(Some(event.kind));
             }
             if state.end.is_some() {

@@ -18,6 +18,9 @@ pub struct Settings {
     pub heartbeat_form: HeartbeatForm,
     /// What becomes of a generation whose last reader went away.
     pub on_disconnect: OnDisconnect,
+    /// The least grace once a reader has shown that it can resume; for `grace` alone.
+    #[serde(with = "humantime_serde")]
+    pub resume_grace: Duration,
     /// The longest that a generation goes on unread under `detach`.
     #[serde(with = "humantime_serde")]
     pub max_detached: Duration,
@@ -32,15 +35,20 @@ pub struct Settings {
     pub retention: Duration,
     /// How many names of expired logs are remembered, to answer 410 and not 404.
     pub max_expired: usize,
+    /// How many idempotency keys are remembered.
+    pub max_idempotency_keys: usize,
+    /// How long a browser waits before it comes back.
+    #[serde(with = "humantime_serde")]
+    pub retry: Duration,
     /// How long a client may take nothing of what is sent to it.
     #[serde(with = "humantime_serde")]
     pub write_deadline: Duration,
 }
 
 impl Settings {
-    /// How long a generation goes on unread.
-    pub fn grace(&self) -> Grace {
-        match self.on_disconnect {
+    /// How long a generation goes on unread under a policy.
+    pub fn grace(&self, policy: OnDisconnect) -> Grace {
+        match policy {
             OnDisconnect::Cancel => Grace(Duration::ZERO),
             OnDisconnect::Grace(wait) => Grace(wait),
             OnDisconnect::Detach => Grace(self.max_detached),
@@ -49,7 +57,7 @@ impl Settings {
 }
 
 /// How long a generation goes on after its last reader left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grace(pub Duration);
 
 /// The form of a heartbeat: a comment line, with or without a blank line after it.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use super::{Id, Log, Owner, Producer};
+use super::{Id, Log, Owner, Producer, Spec};
 
 /// What a store answers with.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -32,10 +32,13 @@ pub enum StoreError {
 pub trait StreamStore: Send + Sync {
     /// Makes an empty log. One of the same id and owner is no longer found from here on;
     /// those who read it finish.
-    fn create(&self, id: Id, owner: Owner) -> StoreFuture<'_, Producer>;
+    fn create(&self, spec: Spec) -> StoreFuture<'_, Producer>;
 
     /// Finds a log by owner and id.
     fn find<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, Lookup>;
+
+    /// Forgets a log: it is as if there had been none. Those who read it finish.
+    fn remove<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, ()>;
 
     /// Keeps the store within its limits, for as long as it is polled.
     fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;

@@ -1,0 +1,76 @@
+//! What can be done with completions that are kept.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Code, Failure, Page, Service, follow};
+use crate::stream::{Id, Owner};
+
+impl Service {
+    /// The owner's kept completions, of a model and with labels where these are given.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] when the page begins behind one that is not among them.
+    pub fn list_stored(
+        &self,
+        owner: Owner,
+        model: Option<&str>,
+        metadata: &BTreeMap<String, String>,
+        page: &Page,
+    ) -> Result<Value, Failure> {
+        let list = self.shared.stored.list(owner, model, metadata, page);
+        list.ok_or_else(|| follow::not_found(page.after.as_deref().unwrap_or_default()))
+    }
+
+    /// What was asked for a kept completion.
+    ///
+    /// # Errors
+    /// [`Code::NotStored`] when it is not kept, or the page begins behind no message of it.
+    pub fn stored_messages(&self, owner: Owner, id: &str, page: &Page) -> Result<Value, Failure> {
+        let messages = self.shared.stored.messages(owner, id, page);
+        messages.ok_or_else(|| not_stored(id))
+    }
+
+    /// Gives a kept completion other labels.
+    ///
+    /// # Errors
+    /// [`Code::NotStored`] when it is not kept.
+    pub fn label_stored(
+        &self,
+        owner: Owner,
+        id: &str,
+        metadata: BTreeMap<String, String>,
+    ) -> Result<Bytes, Failure> {
+        let labelled = self.shared.stored.label(owner, id, metadata);
+        labelled.ok_or_else(|| not_stored(id))
+    }
+
+    /// Forgets a completion, kept or not; one under way is cancelled first.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] when there is none.
+    pub async fn delete(&self, owner: Owner, id: &str) -> Result<(), Failure> {
+        let log = self.find(owner, id).await;
+        if let Ok(log) = &log {
+            follow::stop(log).await;
+        }
+        // Kept at its end, so after the stop.
+        let was_stored = self.shared.stored.remove(owner, id);
+        match (log, Id::parse(id)) {
+            (Ok(_), Ok(id)) => {
+                let removed = self.shared.store.remove(owner, &id).await;
+                removed.map_err(|error| Failure::new(Code::Overloaded, error.to_string()))
+            }
+            (Ok(_) | Err(_), _) if was_stored => Ok(()),
+            (Err(failure), _) => Err(failure),
+            (Ok(_), Err(_)) => Err(follow::not_found(id)),
+        }
+    }
+}
+
+fn not_stored(id: &str) -> Failure {
+    let message = format!("`{id}` is not a stored completion; ask for it with `store: true`.");
+    Failure::new(Code::NotStored, message)
+}
