@@ -287,9 +287,7 @@ fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
 }
 
 fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
-    if config.is_all_mock() || !config.auth.keys.is_empty() {
-        return OriginPolicy::Any;
-    }
+    let is_any = config.is_all_mock() || !config.auth.keys.is_empty();
     let is_open = config.server.open && !address.ip().is_loopback();
     let mut hosts = vec![config.server.host.clone()];
     hosts.extend(config.server.public_host());
@@ -297,9 +295,10 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
     if !config.server.public_url.is_empty() {
         origins.push(config.server.public_url.trim_end_matches('/').to_owned());
     }
-    OriginPolicy::Local {
+    OriginPolicy {
+        is_any,
         origins,
-        hosts: (!is_open).then_some(hosts),
+        hosts: (!is_any && !is_open).then_some(hosts),
     }
 }
 

@@ -13,7 +13,7 @@ use actix_web::body::{BodySize, MessageBody};
 use bytes::{Bytes, BytesMut};
 use tokio::{
     sync::watch,
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use crate::{
@@ -74,7 +74,8 @@ pub(super) struct EventBody {
 struct Heartbeat {
     bytes: &'static [u8],
     every: Duration,
-    due: Pin<Box<Sleep>>,
+    // Due at once while there is none: a timer takes a tick even when its time has come.
+    due: Option<Pin<Box<Sleep>>>,
 }
 
 impl EventBody {
@@ -96,7 +97,7 @@ impl EventBody {
             heartbeat: form.map(|bytes| Heartbeat {
                 bytes,
                 every: settings.heartbeat,
-                due: Box::pin(sleep(Duration::ZERO)),
+                due: None,
             }),
             bodies,
         }
@@ -137,7 +138,9 @@ impl MessageBody for EventBody {
                 let Some(heartbeat) = &mut this.heartbeat else {
                     return Poll::Pending;
                 };
-                ready!(heartbeat.due.as_mut().poll(cx));
+                if let Some(due) = &mut heartbeat.due {
+                    ready!(due.as_mut().poll(cx));
+                }
                 let bytes = Bytes::from_static(heartbeat.bytes);
                 Poll::Ready(Some(Ok(this.sent(bytes))))
             }
@@ -158,7 +161,10 @@ impl EventBody {
 impl Heartbeat {
     fn put_off(&mut self) {
         let due = Instant::now() + self.every;
-        self.due.as_mut().reset(due);
+        match &mut self.due {
+            Some(sleep) => sleep.as_mut().reset(due),
+            None => self.due = Some(Box::pin(sleep_until(due))),
+        }
     }
 }
 

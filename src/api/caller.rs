@@ -13,7 +13,10 @@ use actix_web::{
 };
 
 use super::{ApiError, State, query::Follow};
-use crate::{completion::Failure, stream::Owner};
+use crate::{
+    completion::{Credentials, Failure},
+    stream::Owner,
+};
 
 /// The cookie that a ticket comes in.
 pub(super) const COOKIE_NAME: &str = "tokenfall_ticket";
@@ -23,8 +26,8 @@ pub(super) const COOKIE_NAME: &str = "tokenfall_ticket";
 pub(super) struct Caller {
     /// To whom the caller's completions belong.
     pub(super) owner: Owner,
-    /// The caller's own `Authorization`, where we hold no keys.
-    pub(super) authorization: Option<String>,
+    /// Who has to know an upstream's key.
+    pub(super) credentials: Credentials,
     /// Nobody could come back as this caller without credentials.
     pub(super) is_known: bool,
     /// The caller may see what everyone does.
@@ -78,9 +81,10 @@ fn identify(headers: &HeaderMap, state: &State) -> Result<Caller, ApiError> {
     }
     Ok(Caller {
         owner: Owner(state.tickets.owner(given.unwrap_or_default())),
-        authorization: given
-            .filter(|_| state.keyring.is_empty())
-            .map(str::to_owned),
+        credentials: match state.keyring.is_empty() {
+            true => Credentials::Clients(given.map(str::to_owned)),
+            false => Credentials::Ours,
+        },
         is_known: given.is_some(),
         is_admin,
     })

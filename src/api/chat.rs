@@ -101,7 +101,7 @@ pub(super) async fn create(
         request: ChatRequest::parse(body)?,
         owner: caller.owner,
         headers: forwarded(headers, &state.forward_headers),
-        authorization: caller.authorization.clone(),
+        credentials: caller.credentials.clone(),
         on_disconnect,
         can_resume: show.has_ids,
         idempotency_key,

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, dev::ResourceDef, http::Method};
 use serde_json::Value;
 
 use super::{
-    ApiError,
+    ApiError, docs,
     openapi::{Edition, document},
 };
 
@@ -44,8 +44,17 @@ fn list(served: &[Served]) -> String {
     served.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
-/// What the OpenAPI document says is served.
+/// What the OpenAPI document says is served, and the pages.
 fn served(document: &Value) -> Vec<Served> {
+    let page = |path: &&str| Served {
+        path: (*path).to_owned(),
+        methods: vec!["GET".to_owned()],
+    };
+    let pages = docs::PATHS.iter().map(page);
+    described(document).into_iter().chain(pages).collect()
+}
+
+fn described(document: &Value) -> Vec<Served> {
     let paths = document["paths"].as_object();
     let served = |(path, item): (&String, &Value)| Served {
         path: path.clone(),

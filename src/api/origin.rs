@@ -10,10 +10,10 @@ use actix_web::{
     http::{
         Method, Uri,
         header::{
-            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-            ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap,
-            HeaderName, HeaderValue, ORIGIN, VARY,
+            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+            ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+            ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
         },
         uri::Authority,
     },
@@ -34,23 +34,21 @@ const PREFLIGHT_AGE: &str = "600";
 
 /// Which pages and host names are let in.
 #[derive(Debug, Clone)]
-pub enum OriginPolicy {
-    /// Every page: it has a key to bring, or there is nothing but a mock to reach.
-    Any,
-    /// Pages of this server, of this machine, and those that are named.
-    Local {
-        /// Origins that are let in beside them.
-        origins: Vec<String>,
-        /// Host names of ours, beside `localhost` and addresses; none are checked if `None`.
-        hosts: Option<Vec<String>>,
-    },
+pub struct OriginPolicy {
+    /// Every page is: it has a key to bring, or there is nothing but a mock to reach. Else
+    /// those of this server, of this machine, and those that are named.
+    pub is_any: bool,
+    /// Origins that are named. They alone may bring cookies.
+    pub origins: Vec<String>,
+    /// Host names of ours, beside `localhost` and addresses; none are checked if `None`.
+    pub hosts: Option<Vec<String>>,
 }
 
 impl OriginPolicy {
     fn admits_origin(&self, origin: &str, host: Option<&str>) -> bool {
-        let Self::Local { origins, .. } = self else {
+        if self.is_any || self.names(origin) {
             return true;
-        };
+        }
         let Ok(uri) = origin.parse::<Uri>() else {
             return false; // `null` too: a sandboxed page is nobody's
         };
@@ -59,16 +57,17 @@ impl OriginPolicy {
         };
         is_loopback(host_name(authority.as_str()))
             || host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_str()))
-            || origins.iter().any(|o| o.eq_ignore_ascii_case(origin))
+    }
+
+    fn names(&self, origin: &str) -> bool {
+        let mut named = self.origins.iter();
+        named.any(|named| named.eq_ignore_ascii_case(origin))
     }
 
     /// A name that is not ours may have been pointed here by a page's own DNS (rebinding);
     /// an address cannot.
     fn admits_host(&self, host: Option<&str>) -> bool {
-        let Self::Local {
-            hosts: Some(hosts), ..
-        } = self
-        else {
+        let Some(hosts) = &self.hosts else {
             return true;
         };
         let Some(name) = host.map(host_name) else {
@@ -77,6 +76,23 @@ impl OriginPolicy {
         is_loopback(name)
             || name.parse::<IpAddr>().is_ok()
             || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+    }
+
+    /// Says on a reply that the page may read it.
+    fn allow(&self, origin: HeaderValue, headers: &mut HeaderMap) {
+        let is_named = origin.to_str().is_ok_and(|origin| self.names(origin));
+        if is_named {
+            let value = HeaderValue::from_static("true");
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, value);
+        }
+        let allowed = match self.is_any && !is_named {
+            true => HeaderValue::from_static("*"),
+            false => origin,
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        let exposed = HeaderValue::from_static(EXPOSED);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.append(VARY, HeaderValue::from_static("origin"));
     }
 }
 
@@ -100,17 +116,7 @@ pub async fn guard<B: MessageBody>(
         next.call(request).await?.map_into_left_body()
     };
     if let Some(origin) = origin {
-        let headers = response.headers_mut();
-        let allowed = match **policy {
-            OriginPolicy::Any => HeaderValue::from_static("*"),
-            OriginPolicy::Local { .. } => origin,
-        };
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(EXPOSED),
-        );
-        headers.append(VARY, HeaderValue::from_static("origin"));
+        policy.allow(origin, response.headers_mut());
     }
     Ok(response)
 }
@@ -185,7 +191,8 @@ mod tests {
     use super::*;
 
     fn local() -> OriginPolicy {
-        OriginPolicy::Local {
+        OriginPolicy {
+            is_any: false,
             origins: vec!["https://chat.example.org".to_owned()],
             hosts: Some(vec!["tokens.example.org".to_owned()]),
         }
@@ -213,7 +220,11 @@ mod tests {
         ] {
             assert!(!local().admits_origin(origin, host), "{origin}");
         }
-        assert!(OriginPolicy::Any.admits_origin("https://evil.example", None));
+        let any = OriginPolicy {
+            is_any: true,
+            ..local()
+        };
+        assert!(any.admits_origin("https://evil.example", None));
     }
 
     #[test]

@@ -46,8 +46,26 @@ pub struct Call {
     pub request: ChatRequest,
     /// Headers of the client's that go upstream.
     pub headers: Vec<(String, String)>,
-    /// The client's own `Authorization`, where it may go upstream.
-    pub authorization: Option<String>,
+    /// Who has to know the upstream's key.
+    pub credentials: Credentials,
+}
+
+/// Who has to know the upstream's key, where none is configured.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// We: the client's `Authorization` is for us and stays here.
+    Ours,
+    /// The client: its `Authorization` goes upstream, if it sent one.
+    Clients(Option<String>),
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ours => "Ours",
+            Self::Clients(_) => "Clients(…)",
+        })
+    }
 }
 
 /// What a request with a fixed answer is known by.

@@ -12,7 +12,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use super::{Answer, Backend, BackendError, Body, Call, Chunk, Refusal, Step};
+use super::{Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step};
 use crate::{
     openai::{Model, scan},
     sse::{DecodeError, Decoder, Event},
@@ -20,6 +20,8 @@ use crate::{
 
 /// The largest error body, or list of models, that is read.
 const MAX_SIDE_BODY: usize = 1 << 20;
+/// The header that Azure takes keys in.
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// How long a list of models may take.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,7 +78,8 @@ pub struct Upstream {
     chat_url: Url,
     models_url: Url,
     headers: HeaderMap,
-    has_key: bool,
+    // A key, or another means in the configured headers.
+    has_credentials: bool,
     model: Option<String>,
     asks_usage: bool,
     max_event_bytes: usize,
@@ -108,12 +111,13 @@ impl Upstream {
             url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
             url
         };
+        let headers = headers(settings)?;
         Ok(Self {
             client: client(connect)?,
             chat_url: join("/chat/completions"),
             models_url: join("/models"),
-            headers: headers(settings)?,
-            has_key: settings.key.is_some(),
+            has_credentials: headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY),
+            headers,
             model: settings.model.clone(),
             asks_usage: settings.ask_usage,
             max_event_bytes: limits.event_bytes,
@@ -141,7 +145,8 @@ impl Upstream {
         let response = request.send().await.map_err(not_sent)?;
         let headers = returned(response.headers());
         if !response.status().is_success() {
-            return Err(self.refused(response, headers).await);
+            let is_ours = self.has_credentials || call.credentials == Credentials::Ours;
+            return Err(refused(response, headers, is_ours).await);
         }
         let body = if is_streaming {
             expect_type(&response, "text/event-stream")?;
@@ -156,7 +161,10 @@ impl Upstream {
 
     fn request_headers(&self, call: &Call) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let authorization = call.authorization.iter().filter(|_| !self.has_key);
+        let authorization = match &call.credentials {
+            Credentials::Clients(given) if !self.has_credentials => given.as_ref(),
+            Credentials::Clients(_) | Credentials::Ours => None,
+        };
         let authorization = authorization.map(|value| ("authorization", value));
         let forwarded = call.headers.iter().map(|(name, value)| (&name[..], value));
         for (name, value) in forwarded.chain(authorization) {
@@ -175,30 +183,6 @@ impl Upstream {
                 env!("CARGO_PKG_VERSION")
             )));
         headers
-    }
-
-    async fn refused(&self, response: Response, headers: Vec<(String, String)>) -> BackendError {
-        let status = response.status();
-        let is_auth = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if is_auth && self.has_key {
-            return BackendError::Auth {
-                status: status.as_u16(),
-            };
-        }
-        if !status.is_client_error() && !status.is_server_error() {
-            return BackendError::Malformed(format!("status {status}"));
-        }
-        // An error without a readable body is still that error.
-        let body = read_body(response, MAX_SIDE_BODY).await.unwrap_or_default();
-        let is_envelope = scan(&body)
-            .ok()
-            .and_then(|facts| facts.error)
-            .is_some_and(|error| body[error].starts_with(b"{"));
-        BackendError::Refused(Refusal {
-            status: status.as_u16(),
-            headers,
-            envelope: is_envelope.then_some(body),
-        })
     }
 
     async fn list(&self) -> Result<Vec<Model>, BackendError> {
@@ -221,7 +205,7 @@ impl Upstream {
         let response = request.send().await.map_err(not_sent)?;
         if !response.status().is_success() {
             let headers = returned(response.headers());
-            return Err(self.refused(response, headers).await);
+            return Err(refused(response, headers, true).await);
         }
         let body = read_body(response, MAX_SIDE_BODY).await?;
         let list: List = serde_json::from_slice(&body)
@@ -233,6 +217,35 @@ impl Upstream {
         };
         Ok(list.data.into_iter().map(model).collect())
     }
+}
+
+/// An error status. A refused key is the client's affair only if the key was.
+async fn refused(
+    response: Response,
+    headers: Vec<(String, String)>,
+    is_key_ours: bool,
+) -> BackendError {
+    let status = response.status();
+    let is_auth = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if is_auth && is_key_ours {
+        return BackendError::Auth {
+            status: status.as_u16(),
+        };
+    }
+    if !status.is_client_error() && !status.is_server_error() {
+        return BackendError::Malformed(format!("status {status}"));
+    }
+    // An error without a readable body is still that error.
+    let body = read_body(response, MAX_SIDE_BODY).await.unwrap_or_default();
+    let is_envelope = scan(&body)
+        .ok()
+        .and_then(|facts| facts.error)
+        .is_some_and(|error| body[error].starts_with(b"{"));
+    BackendError::Refused(Refusal {
+        status: status.as_u16(),
+        headers,
+        envelope: is_envelope.then_some(body),
+    })
 }
 
 impl Backend for Upstream {

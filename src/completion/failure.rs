@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     backend::{BackendError, Refusal},
-    openai::ErrorEnvelope,
+    openai::{ErrorEnvelope, scan},
     stream::AppendError,
 };
 
@@ -197,6 +197,20 @@ impl Failure {
             Self::Coded { code, .. } | Self::Logged { code, .. } => *code,
             Self::Refused(_) | Self::Reported(_) => Code::UpstreamError,
         }
+    }
+
+    /// The error event of a stream, as JSON: an upstream's envelope too has all four members
+    /// there, which every client and the OpenAPI document can rely on.
+    pub fn event(&self) -> Bytes {
+        if let Self::Refused(Refusal {
+            envelope: Some(json),
+            ..
+        }) = self
+            && let Some(error) = scan(json).ok().and_then(|facts| facts.error)
+        {
+            return Self::reported(json, &json[error]).envelope();
+        }
+        self.envelope()
     }
 
     /// The error envelope, as JSON.

@@ -48,7 +48,7 @@ impl Framer {
 
     /// The error's event.
     pub(super) fn failure(&self, failure: &Failure, seq: Seq) -> Event {
-        let json = failure.envelope();
+        let json = failure.event();
         let frame = match scan(&json) {
             Ok(facts) => self.frame(&Chunk { json, facts }, seq),
             // An upstream's envelope was scanned before, and ours is JSON.

@@ -20,6 +20,7 @@ mod stored;
 mod stored_service;
 mod view;
 
+pub use crate::backend::Credentials;
 pub use about::About;
 pub use activity::Activity;
 pub use claims::Claims;

@@ -17,7 +17,7 @@ use super::{
     pump::Pump,
 };
 use crate::{
-    backend::{BackendError, Call, Identity, Router},
+    backend::{BackendError, Call, Credentials, Identity, Router},
     openai::{ChatRequest, Model},
     stream::{
         Cursor, Grace, Id, Kind, Log, OnDisconnect, Owner, Reader, Settings, Spec, StreamStore,
@@ -62,8 +62,8 @@ pub struct Ask {
     pub owner: Owner,
     /// Headers of the client's that go upstream.
     pub headers: Vec<(String, String)>,
-    /// The client's own `Authorization`, where it may go upstream.
-    pub authorization: Option<String>,
+    /// Who has to know the upstream's key.
+    pub credentials: Credentials,
     /// What becomes of it when nobody reads; the configured policy if `None`.
     pub on_disconnect: Option<OnDisconnect>,
     /// The reader can come back to where it was.
@@ -176,7 +176,7 @@ impl Service {
             created: identity.created,
             request: ask.request,
             headers: ask.headers,
-            authorization: ask.authorization,
+            credentials: ask.credentials,
         });
         let shared = self.shared.clone();
         let pump = Pump::new(
