@@ -13,7 +13,6 @@ use super::{
 use crate::{
     completion::{Activity, Code, Failure},
     openai::ErrorEnvelope,
-    stream::CursorError,
 };
 
 /// Follow what happens
@@ -24,8 +23,8 @@ use crate::{
     tag = "Activity",
     operation_id = "followActivity",
     params(
-        ("Last-Event-ID" = Option<String>, Header, description = "The cursor of the last event that was read.", pattern = "^([1-9][0-9]{0,8}-)?[0-9]{1,18}$"),
-        ("last_event_id" = Option<String>, Query, description = "The same, where no header can be set.", pattern = "^([1-9][0-9]{0,8}-)?[0-9]{1,18}$"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The cursor of the last event that was read.", pattern = "^(([1-9][0-9]{0,8}-)?[0-9]{1,18})?$"),
+        ("last_event_id" = Option<String>, Query, description = "The same, where no header can be set.", pattern = "^(([1-9][0-9]{0,8}-)?[0-9]{1,18})?$"),
     ),
     responses(
         (status = 200, description = "The events.",
@@ -46,13 +45,10 @@ pub(super) async fn follow(
     if !caller.is_admin {
         return Err(ApiError::NotAdmin);
     }
-    let cursor = Follow::of(&request)?.cursor(request.headers());
-    let reader = activity.reader(cursor.as_deref()).map_err(|error| {
-        let code = match error {
-            CursorError::Malformed => Code::CursorMalformed,
-            CursorError::Invalid => Code::CursorInvalid,
-        };
-        Failure::new(code, format!("Not a place of the activity: {error}."))
+    let cursor = Follow::of(&request)?.cursor;
+    let reader = activity.reader(cursor).map_err(|error| {
+        let message = format!("Not a place of the activity: {error}.");
+        Failure::new(Code::CursorInvalid, message)
     })?;
     let show = Show {
         has_ids: true,

@@ -17,7 +17,7 @@ use super::{
     body::Show,
     caller::Caller,
     openapi::ChatEvent,
-    query::{forwarded, idempotency_key, is_official_sdk, on_disconnect, wants_ids},
+    query::{forwarded, idempotency_key, is_official_sdk, on_disconnect, wants_cookie, wants_ids},
     reply,
 };
 use crate::{
@@ -50,8 +50,8 @@ pub(super) struct Queued {
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body again are the same completion, from its beginning.", min_length = 1, max_length = 255, pattern = r"^[!-~]+$"),
         ("x-stream-on-disconnect" = Option<String>, Header, description = "What becomes of the answer when nobody reads it: `cancel`, `grace=5s` or `detach`.", pattern = r"^(cancel|detach|grace=[1-9][0-9]{0,5}(ms|s|m|h))$"),
-        ("x-stream-ids" = Option<String>, Header, description = "`1` puts an `id:` line with the cursor on every event.", pattern = "^1$"),
-        ("x-stream-cookie" = Option<String>, Header, description = "`1` sets the ticket as a cookie too.", pattern = "^1$"),
+        ("x-stream-ids" = Option<String>, Header, description = "`1` puts an `id:` line with the cursor on every event.", pattern = "^[01]$"),
+        ("x-stream-cookie" = Option<String>, Header, description = "`1` sets the ticket as a cookie too.", pattern = "^[01]$"),
     ),
     responses(
         (status = 200, description = "The completion, whole or as a stream of events.",
@@ -90,10 +90,11 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let headers = request.headers();
     let show = Show {
-        has_ids: wants_ids(headers),
+        has_ids: wants_ids(headers)?,
         is_official_sdk: is_official_sdk(headers),
         ..Show::default()
     };
+    let wants_cookie = wants_cookie(headers)?;
     let on_disconnect = on_disconnect(headers)?;
     let idempotency_key = idempotency_key(headers)?;
     let body = read_body(payload, &state.limits).await?;
@@ -118,7 +119,6 @@ pub(super) async fn create(
     }
     started.commit(state.stream.commit_after).await?;
     let mut response = reply::made(&started.completion);
-    let wants_cookie = headers.get("x-stream-cookie").is_some_and(|v| v == "1");
     let completion = &started.completion;
     let for_whom = (&**state, wants_cookie);
     reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);

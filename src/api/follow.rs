@@ -32,7 +32,7 @@ use crate::{
     params(
         ("id" = String, Path, description = "The completion's id.", min_length = 1),
         ("stream" = Option<bool>, Query, description = "Follow the stream."),
-        ("starting_after" = Option<String>, Query, description = "The number of the last event that was read, or its cursor.", pattern = "^([1-9][0-9]{0,8}-)?[0-9]{1,18}$"),
+        ("starting_after" = Option<String>, Query, description = "The number of the last event that was read, or its cursor.", pattern = "^(([1-9][0-9]{0,8}-)?[0-9]{1,18})?$"),
         ("events" = Option<String>, Query, description = "`named` puts an `event:` line on every event.", pattern = "^(named|plain)$"),
         ("ticket" = Option<String>, Query, description = "Instead of a key: the ticket of this completion."),
     ),
@@ -63,18 +63,17 @@ pub(super) async fn retrieve(
     if accepts_events(&request) {
         return event_source(holder, &id, &request, (&service, &state)).await;
     }
-    if !query.is_streaming()? {
+    if !query.is_streaming {
         let completion = service.describe(holder.owner, &id).await?;
         return Ok(HttpResponse::Ok()
             .content_type("application/json")
             .body(completion));
     }
-    let cursor = query.cursor(request.headers());
-    let followed = service.follow(holder.owner, &id, cursor.as_deref());
-    let followed = with_sentinel(followed.await?);
+    let followed = service.follow(holder.owner, &id, query.cursor).await?;
+    let followed = with_sentinel(followed);
     let show = Show {
-        has_ids: wants_ids(request.headers()),
-        has_names: query.is_named()?,
+        has_ids: wants_ids(request.headers())?,
+        has_names: query.is_named,
         has_opening: false,
         is_official_sdk: is_official_sdk(request.headers()),
     };
@@ -90,8 +89,8 @@ pub(super) async fn retrieve(
     operation_id = "followChatCompletion",
     params(
         ("id" = String, Path, description = "The completion's id.", min_length = 1),
-        ("Last-Event-ID" = Option<String>, Header, description = "The cursor of the last event that was read.", pattern = "^([1-9][0-9]{0,8}-)?[0-9]{1,18}$"),
-        ("last_event_id" = Option<String>, Query, description = "The same, where no header can be set.", pattern = "^([1-9][0-9]{0,8}-)?[0-9]{1,18}$"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The cursor of the last event that was read.", pattern = "^(([1-9][0-9]{0,8}-)?[0-9]{1,18})?$"),
+        ("last_event_id" = Option<String>, Query, description = "The same, where no header can be set.", pattern = "^(([1-9][0-9]{0,8}-)?[0-9]{1,18})?$"),
         ("events" = Option<String>, Query, description = "`named` puts an `event:` line on every event: `chunk`, `usage`, `failure`, `done`.", pattern = "^(named|plain)$"),
         ("ticket" = Option<String>, Query, description = "Instead of a key: the ticket of this completion."),
     ),
@@ -158,12 +157,11 @@ async fn event_source(
     let query = Follow::of(request)?;
     let show = Show {
         has_ids: true,
-        has_names: query.is_named()?,
+        has_names: query.is_named,
         has_opening: true,
         is_official_sdk: is_official_sdk(request.headers()),
     };
-    let cursor = query.cursor(request.headers());
-    let followed = service.follow(holder.owner, id, cursor.as_deref()).await?;
+    let followed = service.follow(holder.owner, id, query.cursor).await?;
     if followed.is_over {
         return Ok(HttpResponse::NoContent().finish());
     }

@@ -160,10 +160,18 @@ pub fn text(edition: Edition) -> String {
     format!("{:#}\n", document(edition))
 }
 
-/// Says what the builders cannot: a single allowed value is a constant.
+/// Says what the builders cannot: a single allowed value is a constant, and a parameter that
+/// may be left out cannot be null all the same.
 fn refine(value: &mut Value) {
     match value {
         Value::Object(object) => {
+            if object.contains_key("in")
+                && let Some(kind) = object.get_mut("schema").map(|schema| &mut schema["type"])
+                && let Some([only, null]) = kind.as_array().map(Vec::as_slice)
+                && null == "null"
+            {
+                *kind = only.clone();
+            }
             let constant = match object
                 .get("enum")
                 .and_then(Value::as_array)

@@ -1,29 +1,44 @@
 //! What a request asks for beside its body: query parameters and our own headers.
 
-use actix_web::{HttpRequest, http::header::HeaderMap, web::Query};
+use actix_web::{
+    HttpRequest,
+    http::header::{HeaderMap, HeaderValue},
+    web::Query,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{ApiError, error::invalid};
-use crate::stream::OnDisconnect;
+use crate::{
+    completion::{Code, Failure},
+    stream::{Cursor, CursorError, OnDisconnect, OnDisconnectError},
+};
 
 /// The longest idempotency key, as Stripe and others have it.
 const MAX_KEY: usize = 255;
 
-/// The query of every request that reads a completion.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What every request that reads a completion may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Follow {
     /// Read it as a stream, in the SDK profile.
-    pub(super) stream: Option<String>,
-    /// The last event that was read.
-    starting_after: Option<String>,
-    /// The same, for clients that cannot set headers.
-    last_event_id: Option<String>,
-    /// The same, as an EventSource polyfill spells it.
-    #[serde(rename = "lastEventId")]
-    last_event_id_camel: Option<String>,
+    pub(super) is_streaming: bool,
+    /// The place that the client has reached.
+    pub(super) cursor: Option<Cursor>,
+    /// An `event:` line on every event.
+    pub(super) is_named: bool,
     /// What lets the client in without its key.
     pub(super) ticket: Option<String>,
-    /// `named` for an `event:` line on every event.
+}
+
+/// The same as it is written.
+#[derive(Debug, Deserialize)]
+struct FollowQuery {
+    stream: Option<String>,
+    starting_after: Option<String>,
+    last_event_id: Option<String>,
+    // As an EventSource polyfill spells it.
+    #[serde(rename = "lastEventId")]
+    last_event_id_camel: Option<String>,
+    ticket: Option<String>,
     events: Option<String>,
 }
 
@@ -36,50 +51,66 @@ pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Api
 }
 
 impl Follow {
-    /// The query of this request.
+    /// What this request says.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
-        query(request)
+        let query: FollowQuery = query(request)?;
+        let is_streaming = match query.stream.as_deref() {
+            Some("true" | "1") => true,
+            None | Some("false" | "0") => false,
+            Some(_) => return Err(invalid("stream", "expected `true` or `false`")),
+        };
+        let is_named = match query.events.as_deref() {
+            Some("named") => true,
+            None | Some("plain") => false,
+            Some(_) => return Err(invalid("events", "expected `named` or `plain`")),
+        };
+        Ok(Self {
+            is_streaming,
+            cursor: query.cursor(request.headers())?,
+            is_named,
+            ticket: query.ticket,
+        })
     }
+}
 
-    /// `stream=true`.
-    pub(super) fn is_streaming(&self) -> Result<bool, ApiError> {
-        match self.stream.as_deref() {
-            Some("true" | "1") => Ok(true),
-            None | Some("false" | "0") => Ok(false),
-            Some(_) => Err(invalid("stream", "expected `true` or `false`")),
-        }
-    }
-
-    /// `events=named`.
-    pub(super) fn is_named(&self) -> Result<bool, ApiError> {
-        match self.events.as_deref() {
-            Some("named") => Ok(true),
-            None | Some("plain") => Ok(false),
-            Some(_) => Err(invalid("events", "expected `named` or `plain`")),
-        }
-    }
-
+impl FollowQuery {
     /// The place that the client has reached; the header comes first, and an empty one is none.
-    pub(super) fn cursor(&self, headers: &HeaderMap) -> Option<String> {
+    fn cursor(&self, headers: &HeaderMap) -> Result<Option<Cursor>, ApiError> {
         let header = headers.get("last-event-id");
         let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        [
-            header,
-            self.last_event_id.clone(),
-            self.last_event_id_camel.clone(),
-            self.starting_after.clone(),
+        let mut given = [
+            header.as_ref(),
+            self.last_event_id.as_ref(),
+            self.last_event_id_camel.as_ref(),
+            self.starting_after.as_ref(),
         ]
         .into_iter()
-        .flatten()
-        .find(|cursor| !cursor.is_empty())
+        .flatten();
+        let cursor = given.find(|cursor| !cursor.is_empty());
+        let cursor = cursor.map(|cursor| cursor.parse()).transpose();
+        cursor.map_err(|error: CursorError| {
+            Failure::new(Code::CursorMalformed, format!("Not a cursor: {error}.")).into()
+        })
+    }
+}
+
+/// A header that is `1` for yes; `0`, or none, for no.
+fn is_set(headers: &HeaderMap, name: &str) -> Result<bool, ApiError> {
+    match headers.get(name).map(HeaderValue::as_bytes) {
+        Some(b"1") => Ok(true),
+        None | Some(b"0") => Ok(false),
+        Some(_) => Err(invalid(name, "expected `1` or `0`")),
     }
 }
 
 /// `x-stream-ids: 1`.
-pub(super) fn wants_ids(headers: &HeaderMap) -> bool {
-    headers
-        .get("x-stream-ids")
-        .is_some_and(|value| value == "1")
+pub(super) fn wants_ids(headers: &HeaderMap) -> Result<bool, ApiError> {
+    is_set(headers, "x-stream-ids")
+}
+
+/// `x-stream-cookie: 1`.
+pub(super) fn wants_cookie(headers: &HeaderMap) -> Result<bool, ApiError> {
+    is_set(headers, "x-stream-cookie")
 }
 
 /// The client is an official OpenAI SDK.
@@ -96,7 +127,7 @@ pub(super) fn on_disconnect(headers: &HeaderMap) -> Result<Option<OnDisconnect>,
     let policy = value.to_str().unwrap_or_default().parse();
     policy
         .map(Some)
-        .map_err(|error: crate::stream::OnDisconnectError| invalid(NAME, &error.to_string()))
+        .map_err(|error: OnDisconnectError| invalid(NAME, &error.to_string()))
 }
 
 /// `Idempotency-Key`.

@@ -53,9 +53,8 @@ impl Activity {
     ///
     /// # Errors
     /// [`CursorError`] for a place that is gone or never was.
-    pub fn reader(&self, cursor: Option<&str>) -> Result<Reader, CursorError> {
-        let cursor: Cursor = cursor.map_or(Ok(self.log.top()), str::parse)?;
-        self.log.reader(cursor)
+    pub fn reader(&self, cursor: Option<Cursor>) -> Result<Reader, CursorError> {
+        self.log.reader(cursor.unwrap_or(self.log.top()))
     }
 
     /// A completion was asked for.

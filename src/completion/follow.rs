@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{About, Code, Failure, Service, view};
-use crate::stream::{Batch, Cursor, CursorError, Grace, Id, Log, Lookup, Owner, Reader};
+use crate::stream::{Batch, Cursor, Grace, Id, Log, Lookup, Owner, Reader};
 
 /// How long a cancelled generation may take to write its last events.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -48,25 +48,25 @@ impl Service {
     /// A completion's stream after `cursor`; all of it without one.
     ///
     /// # Errors
-    /// Those of [`find`](Self::find), [`Code::NotStreamed`], [`Code::CursorMalformed`], and
-    /// [`Code::CursorInvalid`] for a place that the log does not have.
+    /// Those of [`find`](Self::find), [`Code::NotStreamed`], and [`Code::CursorInvalid`] for a
+    /// place that the log does not have.
     pub async fn follow(
         &self,
         owner: Owner,
         id: &str,
-        cursor: Option<&str>,
+        cursor: Option<Cursor>,
     ) -> Result<Followed, Failure> {
-        let cursor = cursor.map_or(Ok(Cursor::START), str::parse);
-        let cursor = cursor.map_err(|error| cursor_failure(id, error))?;
         let log = self.find(owner, id).await?;
         let about = About::of(&log)?;
         if !about.is_streamed {
             let message = format!("{id} was not asked for as a stream; read it without `stream`.");
             return Err(Failure::new(Code::NotStreamed, message));
         }
-        let reader = log
-            .reader(cursor)
-            .map_err(|error| cursor_failure(id, error))?;
+        let reader = log.reader(cursor.unwrap_or(Cursor::START));
+        let reader = reader.map_err(|error| {
+            let message = format!("{id} cannot be read on from there: {error}.");
+            Failure::new(Code::CursorInvalid, message)
+        })?;
         if about.is_patient {
             log.extend_grace(Grace(self.shared.settings.resume_grace));
         }
@@ -117,16 +117,4 @@ pub(super) async fn stop(log: &Arc<Log>) {
 pub(super) fn not_found(id: &str) -> Failure {
     let message = format!("There is no chat completion `{id}`.");
     Failure::new(Code::NotFound, message)
-}
-
-fn cursor_failure(id: &str, error: CursorError) -> Failure {
-    match error {
-        CursorError::Malformed => {
-            Failure::new(Code::CursorMalformed, format!("Not a cursor: {error}."))
-        }
-        CursorError::Invalid => Failure::new(
-            Code::CursorInvalid,
-            format!("{id} cannot be read on from there: {error}."),
-        ),
-    }
 }
