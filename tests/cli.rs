@@ -11,6 +11,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::fd::OwnedFd,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -135,6 +136,24 @@ fn with_no_arguments_it_serves_the_mock_within_a_second_and_its_curl_line_works(
     assert!(output.ends_with("data: [DONE]\n\n"), "{output}");
     running.signal(Signal::TERM);
     assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn a_pipe_that_is_closed_does_not_stop_it() {
+    let mut running = Running::start(&["--port", "0"], &[]);
+    let (reader, _) = std::io::pipe().expect("a pipe");
+    let rest = std::mem::replace(
+        &mut running.stdout,
+        BufReader::new(ChildStdout::from(OwnedFd::from(reader))),
+    );
+    drop(rest);
+    drop(running.open_stream());
+    let closed = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{BINARY} openapi | head -c 1"))
+        .output();
+    let closed = closed.expect("a shell");
+    assert!(closed.stderr.is_empty(), "{}", text(&closed.stderr));
 }
 
 #[test]

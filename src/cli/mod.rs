@@ -1,16 +1,14 @@
 //! The command line: a file each for what the binary can do.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "what a command line is for"
-)]
-
 mod check;
 mod openapi;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -87,6 +85,19 @@ pub fn run() -> ExitCode {
 
 /// Says on standard error why the command ends, and with which code.
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("tokenfall: {error}");
+    warn(&format!("tokenfall: {error}\n"));
     ExitCode::from(code)
+}
+
+/// Prints a result. Whoever closes the pipe has read enough, which `println!` would panic at.
+fn say(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Prints a message for people, likewise.
+fn warn(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }

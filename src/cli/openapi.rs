@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 
-use super::{FAILED, fail};
+use super::{FAILED, fail, say};
 use crate::api::openapi::{Edition, text};
 
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub(super) fn run(args: &OpenapiArgs) -> ExitCode {
                 Version::V3_2 => Edition::V3_2,
                 Version::V3_1 => Edition::V3_1,
             };
-            print!("{}", text(edition));
+            say(&text(edition));
             Ok(())
         }
     };
@@ -57,7 +57,7 @@ fn check(file: &str, edition: Edition) -> Result<(), String> {
     let committed = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
     let current = text(edition);
     if committed == current {
-        println!("{file} is what the code says.");
+        say(&format!("{file} is what the code says.\n"));
         return Ok(());
     }
     let same = committed.lines().zip(current.lines());

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use toml::{Table, Value};
 
-use super::{FAILED, ServeArgs, WRONG_INPUT, fail};
+use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
 use crate::{
     backend::mock,
     config::{Config, Flag},
@@ -51,7 +51,7 @@ fn stop() -> impl Future<Output = ()> {
         };
         tokio::select! {
             _ = interrupt.recv() => {
-                eprintln!("Finishing the streams under way; Ctrl-C again stops at once.");
+                warn("Finishing the streams under way; Ctrl-C again stops at once.\n");
             }
             _ = terminate.recv() => {}
         }
@@ -125,7 +125,7 @@ fn greet(address: SocketAddr, upstream: &str) {
         IpAddr::V4(_) | IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     let base = format!("http://{}", SocketAddr::new(ip, address.port()));
-    println!(
+    let greeting = format!(
         "tokenfall {version} listens on {address}
 
   Base URL  {base}/v1
@@ -136,10 +136,12 @@ Try it:
 
   curl -N {base}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'
+
 ",
         version = env!("CARGO_PKG_VERSION"),
         model = mock::MODEL,
     );
+    say(&greeting);
 }
 
 /// Every open stream takes a descriptor or two.

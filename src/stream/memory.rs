@@ -61,8 +61,9 @@ impl MemoryStore {
     }
 
     /// Lets go of finished logs: those past their retention, and the oldest while the
-    /// budget is exceeded.
-    fn sweep(&self) {
+    /// budget is exceeded. What is held then, in bytes, readers that still hold what was let
+    /// go not counted.
+    fn sweep(&self) -> usize {
         let now = Instant::now();
         let mut gone = Vec::new();
         let mut shelves = self.shelves();
@@ -81,6 +82,7 @@ impl MemoryStore {
         // Logs are freed after the lock is released: a large one takes its time.
         drop(shelves);
         drop(gone);
+        bytes
     }
 
     fn has_expired(&self, log: &Log, now: Instant) -> bool {
@@ -96,10 +98,7 @@ impl MemoryStore {
 impl StreamStore for MemoryStore {
     fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
         Box::pin(async move {
-            if self.budget.is_exceeded() {
-                self.sweep();
-            }
-            if self.budget.is_exceeded() {
+            if self.budget.is_exceeded() && self.sweep() > self.budget.max_bytes() {
                 return Err(StoreError::Full);
             }
             let key = (spec.owner, spec.id.clone());
