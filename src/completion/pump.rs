@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
     select,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -168,7 +168,7 @@ impl Pump {
             }
             has_begun = true;
             let next = self.progress.deadline(&clocks, Instant::now());
-            deadline.set(sleep_until(next));
+            deadline.as_mut().reset(next);
         }
     }
 
