@@ -35,7 +35,9 @@ fn not_allowed(method: &Method, here: &Served) -> ApiError {
 
 impl Served {
     fn is_at(&self, path: &str) -> bool {
-        ResourceDef::new(&self.path[..]).is_match(path)
+        // The document cannot say that a model's name may hold slashes.
+        let pattern = self.path.replace("{model}", "{model:.+}");
+        ResourceDef::new(pattern).is_match(path)
     }
 }
 

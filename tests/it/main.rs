@@ -1,0 +1,27 @@
+//! The server as its clients and its upstreams see it: bytes over real sockets.
+//!
+//! `http` is the client, `upstream` a model server that misbehaves as it is told, `proxy` puts
+//! the server between them. Everything else is tests.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a broken helper is a failed test"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sockets run on the machine's clock, which cannot be paused"
+)]
+
+mod chunks;
+mod gate;
+mod http;
+mod proxy;
+mod reply;
+mod upstream;
+
+mod bad_input;
+mod hostile;
+mod mock;
+mod resume;
+mod terminal;
