@@ -1,6 +1,6 @@
 //! `/livez` and `/readyz`, open to everyone.
 
-use actix_web::{HttpResponse, get, web::Data};
+use actix_web::{HttpResponse, route, web::Data};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,10 +16,12 @@ pub(super) struct Health {
 /// Is the process alive?
 #[utoipa::path(
     tag = "Health",
+    method(get, head),
+    path = "/livez",
     operation_id = "live",
     responses((status = 200, description = "It is.", body = Health))
 )]
-#[get("/livez")]
+#[route("/livez", method = "GET", method = "HEAD")]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
@@ -27,13 +29,15 @@ pub(super) async fn live() -> HttpResponse {
 /// Does the server take new work?
 #[utoipa::path(
     tag = "Health",
+    method(get, head),
+    path = "/readyz",
     operation_id = "ready",
     responses(
         (status = 200, description = "It does.", body = Health),
         (status = 503, description = "It is stopping.", body = Health),
     )
 )]
-#[get("/readyz")]
+#[route("/readyz", method = "GET", method = "HEAD")]
 pub(super) async fn ready(service: Data<Service>) -> HttpResponse {
     if service.is_ready() {
         return HttpResponse::Ok().json(Health { status: "ok" });

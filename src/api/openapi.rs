@@ -165,6 +165,10 @@ pub fn text(edition: Edition) -> String {
 fn refine(value: &mut Value) {
     match value {
         Value::Object(object) => {
+            // HEAD is GET without the body; a second operation of one id would not be valid.
+            if object.contains_key("get") {
+                object.remove("head");
+            }
             if object.contains_key("in")
                 && let Some(kind) = object.get_mut("schema").map(|schema| &mut schema["type"])
                 && let Some([only, null]) = kind.as_array().map(Vec::as_slice)

@@ -15,11 +15,8 @@ pub enum BackendError {
     #[error("the upstream answered {}", .0.status)]
     Refused(Refusal),
     /// It did not accept the key that is configured for it.
-    #[error("the upstream refused the key that is configured for it (status {status})")]
-    Auth {
-        /// Its status, 401 or 403.
-        status: u16,
-    },
+    #[error("the upstream refused the key that is configured for it")]
+    Auth,
     /// It broke off.
     #[error("the upstream's answer broke off: {0}")]
     Truncated(String),
@@ -46,4 +43,6 @@ pub struct Refusal {
     pub headers: Vec<(String, String)>,
     /// Its error envelope, when it sent one.
     pub envelope: Option<Bytes>,
+    /// Why, when it said so in another form.
+    pub reason: Option<String>,
 }

@@ -20,8 +20,6 @@ use crate::{
 
 /// The largest error body, or list of models, that is read.
 const MAX_SIDE_BODY: usize = 1 << 20;
-/// The header that Azure takes keys in.
-const API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// How long a list of models may take.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,6 +44,18 @@ pub struct UpstreamSettings {
     /// The key itself, once it was read from the environment.
     #[serde(skip)]
     pub key: Option<Secret>,
+}
+
+impl UpstreamSettings {
+    /// A key is configured, or another means in the headers (Azure takes keys in `api-key`).
+    pub fn has_credentials(&self) -> bool {
+        let is_credential = |name: &String| {
+            ["authorization", "api-key", "x-api-key"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+        };
+        self.key.is_some() || self.headers.keys().any(is_credential)
+    }
 }
 
 fn ask_usage() -> bool {
@@ -78,7 +88,6 @@ pub struct Upstream {
     chat_url: Url,
     models_url: Url,
     headers: HeaderMap,
-    // A key, or another means in the configured headers.
     has_credentials: bool,
     model: Option<String>,
     asks_usage: bool,
@@ -111,13 +120,12 @@ impl Upstream {
             url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
             url
         };
-        let headers = headers(settings)?;
         Ok(Self {
             client: client(connect)?,
             chat_url: join("/chat/completions"),
             models_url: join("/models"),
-            has_credentials: headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY),
-            headers,
+            has_credentials: settings.has_credentials(),
+            headers: headers(settings)?,
             model: settings.model.clone(),
             asks_usage: settings.ask_usage,
             max_event_bytes: limits.event_bytes,
@@ -226,11 +234,8 @@ async fn refused(
     is_key_ours: bool,
 ) -> BackendError {
     let status = response.status();
-    let is_auth = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    if is_auth && is_key_ours {
-        return BackendError::Auth {
-            status: status.as_u16(),
-        };
+    if status == StatusCode::UNAUTHORIZED && is_key_ours {
+        return BackendError::Auth;
     }
     if !status.is_client_error() && !status.is_server_error() {
         return BackendError::Malformed(format!("status {status}"));
@@ -244,7 +249,22 @@ async fn refused(
     BackendError::Refused(Refusal {
         status: status.as_u16(),
         headers,
+        reason: if is_envelope {
+            None
+        } else {
+            flat_reason(&body)
+        },
         envelope: is_envelope.then_some(body),
+    })
+}
+
+/// The reason of an error that has no envelope: older vLLM's `message`, FastAPI's `detail`.
+fn flat_reason(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let reason = body.get("message").or(body.get("detail"))?;
+    Some(match reason.as_str() {
+        Some(text) => text.to_owned(),
+        None => reason.to_string(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Why a completion failed, in the words a client gets. Status codes are `api::error`'s.
 
 use bytes::Bytes;
+use serde_json::{Map, Value, json};
 
 use crate::{
     backend::{BackendError, Refusal},
@@ -129,7 +130,7 @@ pub enum Failure {
     },
     /// The upstream's own error status, before its stream began.
     Refused(Refusal),
-    /// The upstream's own error inside the stream: a JSON object with a complete `error`.
+    /// The upstream's own error inside the stream, as an envelope with all four members.
     Reported(Bytes),
     /// What another reader of the same log finds at its end.
     Logged {
@@ -160,25 +161,30 @@ impl Failure {
         Self::new(Code::InternalError, "Something went wrong in this server.")
     }
 
-    /// The error that an upstream's chunk reports. An `error` without all four members is
-    /// completed, so that every client and the OpenAPI document can rely on them.
-    pub fn reported(chunk: &Bytes, error: &[u8]) -> Self {
-        let value: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
-        let has = |key: &&str| value.get(key).is_some();
-        if ["message", "type", "param", "code"].iter().all(has) {
-            return Self::Reported(chunk.clone());
+    /// The error that an upstream reports, alone and with all four members, so that every
+    /// client and the OpenAPI document can rely on them; what else it says of it stays.
+    pub fn reported(error: &[u8]) -> Self {
+        let value: Value = serde_json::from_slice(error).unwrap_or_default();
+        let text = |key| match value.get(key) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            Some(_) | None => None,
+        };
+        let message = text("message").or(value.as_str().map(str::to_owned));
+        let mut body = Map::new();
+        let message = message
+            .as_deref()
+            .unwrap_or("The upstream reported an error.");
+        body.insert("message".to_owned(), message.into());
+        let kind = text("type").unwrap_or(Code::UpstreamError.kind().to_owned());
+        body.insert("type".to_owned(), kind.into());
+        body.insert("param".to_owned(), text("param").into());
+        let code = text("code").unwrap_or(Code::UpstreamError.label().to_owned());
+        body.insert("code".to_owned(), code.into());
+        for (key, value) in value.as_object().into_iter().flatten() {
+            body.entry(key).or_insert(value.clone());
         }
-        let text = |key| value.get(key).and_then(serde_json::Value::as_str);
-        let message = text("message").or(value.as_str());
-        let message = message.unwrap_or("The upstream reported an error.");
-        let kind = text("type").unwrap_or(Code::UpstreamError.kind());
-        let number = value.get("code").filter(|code| code.is_number());
-        let number = number.map(ToString::to_string);
-        let code = text("code").or(number.as_deref());
-        let code = code.unwrap_or(Code::UpstreamError.label());
-        let param = text("param").map(str::to_owned);
-        let envelope = ErrorEnvelope::new(kind, message.to_owned(), param, Some(code));
-        Self::Reported(envelope.to_json().into())
+        Self::Reported(json!({ "error": body }).to_string().into())
     }
 
     /// The failure that a log's own last words tell: the label it ended with and its envelope.
@@ -208,7 +214,7 @@ impl Failure {
         }) = self
             && let Some(error) = scan(json).ok().and_then(|facts| facts.error)
         {
-            return Self::reported(json, &json[error]).envelope();
+            return Self::reported(&json[error]).envelope();
         }
         self.envelope()
     }
@@ -228,10 +234,11 @@ impl Failure {
                 envelope: Some(json),
                 ..
             }) => json.clone(),
-            Self::Refused(Refusal { status, .. }) => coded(
-                Code::UpstreamError,
-                format!("The upstream answered with status {status} and no error message."),
-            ),
+            Self::Refused(Refusal { status, reason, .. }) => {
+                let reason = reason.as_deref().unwrap_or("it gave no reason");
+                let message = format!("The upstream answered with status {status}: {reason}");
+                coded(Code::UpstreamError, message)
+            }
         }
     }
 }
@@ -242,7 +249,7 @@ impl From<BackendError> for Failure {
             BackendError::Refused(refusal) => return Self::Refused(refusal.clone()),
             BackendError::Unreachable(_) => Code::UpstreamUnreachable,
             BackendError::ConnectTimeout => Code::UpstreamTimeout,
-            BackendError::Auth { .. } => Code::UpstreamAuth,
+            BackendError::Auth => Code::UpstreamAuth,
             BackendError::Truncated(_) => Code::UpstreamTruncated,
             BackendError::Malformed(_) => Code::UpstreamMalformed,
             BackendError::TooLarge { .. } => Code::LogTooLarge,

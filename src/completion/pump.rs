@@ -175,7 +175,7 @@ impl Pump {
     fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let facts = &chunk.facts;
         if let Some(error) = facts.error.clone() {
-            return Err(Failure::reported(&chunk.json, &chunk.json[error]));
+            return Err(Failure::reported(&chunk.json[error]));
         }
         let now = Instant::now();
         self.progress.note(facts, now);
@@ -203,7 +203,11 @@ impl Pump {
 
     fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         if let Some(error) = chunk.facts.error.clone() {
-            return Err(Failure::reported(&chunk.json, &chunk.json[error]));
+            return Err(Failure::reported(&chunk.json[error]));
+        }
+        if chunk.facts.seen == 0 {
+            let message = "The upstream sent a completion without choices.";
+            return Err(Failure::new(Code::UpstreamMalformed, message));
         }
         if let Some(usage) = chunk.facts.usage.clone() {
             self.usage = Some(chunk.json.slice(usage));

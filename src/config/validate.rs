@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use super::Config;
 use crate::{
     access::Keyring,
-    backend::upstream::{Limits, Upstream},
+    backend::upstream::{Limits, Upstream, UpstreamSettings},
     telemetry,
 };
 
@@ -145,8 +145,8 @@ fn models(config: &Config) -> Result<(), Wrong> {
 
 /// Nobody may spend the upstream's money by mistake (PROTOCOL, section 3).
 fn exposure(config: &Config) -> Result<(), Wrong> {
-    let upstreams = config.models.iter().flat_map(|model| &model.upstreams);
-    let has_upstream_key = upstreams.into_iter().any(|upstream| upstream.key.is_some());
+    let mut upstreams = config.models.iter().flat_map(|model| &model.upstreams);
+    let has_upstream_key = upstreams.any(UpstreamSettings::has_credentials);
     let is_exposed = !is_loopback(&config.server.host);
     if is_exposed && has_upstream_key && config.auth.keys.is_empty() && !config.server.open {
         let reason = "everyone who reaches this address could use the upstream's key: set `auth.keys`, \

@@ -255,12 +255,12 @@ fn wrong_field(path: &str, error: &serde_json::Error) -> Invalid {
     // Line and column mean nothing for a body of one line.
     let reason = text.rfind(" at line ").map_or(&text[..], |at| &text[..at]);
     let path = (path != ".").then_some(path);
-    let missing = reason
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.strip_suffix('`'));
-    let (param, reason) = match (path, missing) {
-        (Some(path), Some(field)) => (Some(format!("{path}.{field}")), "missing, but required"),
-        (None, Some(field)) => (Some(field.to_owned()), "missing, but required"),
+    let named = |prefix: &str| reason.strip_prefix(prefix)?.strip_suffix('`');
+    let missing = named("missing field `").map(|field| (field, "missing, but required"));
+    let twice = named("duplicate field `").map(|field| (field, "given twice"));
+    let (param, reason) = match (path, missing.or(twice)) {
+        (Some(path), Some((field, reason))) => (Some(format!("{path}.{field}")), reason),
+        (None, Some((field, reason))) => (Some(field.to_owned()), reason),
         (path, None) => (path.map(str::to_owned), reason),
     };
     Invalid {

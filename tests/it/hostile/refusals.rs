@@ -90,6 +90,46 @@ fn a_refusal_of_few_words_after_the_commit_is_completed() {
 }
 
 #[test]
+fn an_error_among_other_members_goes_out_alone() {
+    let event = r#"{"id":"chatcmpl-upstream","choices":[],"error":{"message":"No.","type":"t","param":null,"code":503}}"#;
+    let early = ask(Script::stream().event(event).done(), STREAM);
+    early.assert_refused(502, "503");
+    let late = ask(
+        Script::stream().event(&text("a")).event(event).done(),
+        STREAM,
+    );
+    late.assert_breaks_off(&frame(&text("a")), "503");
+}
+
+#[test]
+fn a_reason_outside_of_an_envelope_is_passed_on() {
+    for body in [
+        r#"{"object":"error","message":"too long"}"#,
+        r#"{"detail":"too long"}"#,
+    ] {
+        let reply = ask(Script::reply("400 Bad Request", &[JSON], body), STREAM);
+        let error = reply.assert_refused(400, "upstream_error");
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.ends_with("too long"), "{message}");
+    }
+}
+
+#[test]
+fn a_whole_reply_without_choices_is_malformed() {
+    for body in ["{}", r#"{"choices":[]}"#] {
+        ask(Script::json(body), WHOLE).assert_refused(502, "upstream_malformed");
+    }
+}
+
+#[test]
+fn a_refused_permission_passes_through_with_its_reason() {
+    let body =
+        r#"{"error":{"message":"Not in your region.","type":"t","param":null,"code":"region"}}"#;
+    let reply = ask(Script::reply("403 Forbidden", &[JSON], body), STREAM);
+    reply.assert_refused(403, "region");
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let elsewhere = Upstream::play(Script::json("{}"));
     let location = format!("http://{}/v1/chat/completions", elsewhere.address);
