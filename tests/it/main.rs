@@ -23,5 +23,6 @@ mod upstream;
 mod bad_input;
 mod hostile;
 mod mock;
+mod pages;
 mod resume;
 mod terminal;
