@@ -64,6 +64,7 @@ impl Service {
             let message = format!("{id} was not asked for as a stream; read it without `stream`.");
             return Err(Failure::new(Code::NotStreamed, message));
         }
+        log.reached(cursor).await;
         let reader = log
             .reader(cursor)
             .map_err(|error| cursor_failure(id, error))?;
@@ -71,7 +72,7 @@ impl Service {
             log.extend_grace(Grace(self.shared.settings.resume_grace));
         }
         Ok(Followed {
-            is_over: log.end().is_some() && reader.cursor() == log.top(),
+            is_over: log.end().is_some() && reader.cursor().seq == log.top().seq,
             reader,
             about,
         })

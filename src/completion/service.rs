@@ -306,6 +306,9 @@ impl Started {
     /// [`Failure`] when it failed.
     pub async fn whole(&mut self) -> Result<Bytes, Failure> {
         let events = self.reader.rest().await;
+        if self.completion.log.is_severed() {
+            return Err(Failure::lost());
+        }
         if let Some(failure) = self.completion.failure() {
             return Err(failure);
         }
@@ -319,6 +322,9 @@ impl Started {
     }
 
     fn failure(&self) -> Failure {
+        if self.completion.log.is_severed() {
+            return Failure::lost();
+        }
         let failure = self.completion.failure();
         failure.unwrap_or_else(Failure::internal)
     }

@@ -165,7 +165,7 @@ async fn limits_admit_what_reaches_them_and_nothing_more() {
             }
         };
         assert_eq!(refused, AppendError::Log(10_000), "{name}");
-        producer.finish([chunk("error")], End::Failed("log_too_large"));
+        producer.finish([chunk("error")], End::Failed("log_too_large".into()));
         let log = found(&*store, 1).await;
         let (events, end) = log.snapshot();
         assert_eq!(
@@ -173,7 +173,7 @@ async fn limits_admit_what_reaches_them_and_nothing_more() {
             Some(b"error".as_slice()),
             "{name}"
         );
-        assert_eq!(end, Some(End::Failed("log_too_large")), "{name}");
+        assert_eq!(end, Some(End::Failed("log_too_large".into())), "{name}");
     }
 }
 
