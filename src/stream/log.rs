@@ -299,6 +299,19 @@ impl Log {
         state.grace = state.grace.max(grace);
     }
 
+    /// Since when nobody has read it, if nobody does.
+    pub(super) fn vacant_since(&self) -> Option<Instant> {
+        self.lock().vacant_since
+    }
+
+    /// Whether it is still this process' own has to be found out before anyone is served.
+    pub(super) fn needs_renewal(&self) -> bool {
+        match self.lock().serving {
+            Serving::Until(until) => Instant::now() >= until,
+            Serving::Always | Serving::Never => false,
+        }
+    }
+
     /// How long it goes on unread.
     pub(super) fn grace(&self) -> Grace {
         self.lock().grace

@@ -14,9 +14,12 @@ mod log;
 mod memory;
 mod producer;
 mod reader;
+mod redis;
 mod settings;
 mod store;
+mod store_settings;
 
+pub use self::redis::{LastWords, RedisStore, SetupError};
 pub use budget::Budget;
 pub use cursor::{Cursor, CursorError, Seq};
 pub use end::End;
@@ -28,3 +31,4 @@ pub use producer::Producer;
 pub use reader::{Batch, Reader};
 pub use settings::{Grace, HeartbeatForm, OnDisconnect, OnDisconnectError, Settings};
 pub use store::{Lookup, StoreError, StoreFuture, StreamStore};
+pub use store_settings::{OnUnavailable, StoreKind, StoreSettings};
