@@ -22,6 +22,14 @@ use tokio::{
 /// How long after a failed attempt the next one is made: first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// Where to connect to, in the protocol that has pushes.
+pub(super) fn client(url: &str) -> RedisResult<Client> {
+    let info = url.into_connection_info()?;
+    let settings = info.redis_settings().clone();
+    let settings = settings.set_protocol(ProtocolVersion::RESP3);
+    Client::open(info.set_redis_settings(settings))
+}
+
 /// The connection, when there is one.
 pub(super) struct Link {
     client: Client,
@@ -52,13 +60,11 @@ impl Link {
         channel: String,
         inbox: mpsc::Sender<Bytes>,
     ) -> RedisResult<Self> {
-        let info = url.into_connection_info()?;
-        let settings = info.redis_settings().clone();
-        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        let client = client(url)?;
         let routes = Arc::new(Routes::default());
         routes.lock().insert(channel.clone(), inbox);
         Ok(Self {
-            client: Client::open(info.set_redis_settings(settings))?,
+            client,
             patience,
             channel,
             routes,

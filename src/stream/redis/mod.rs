@@ -42,6 +42,15 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
+    /// Looks at what can be wrong without asking Redis.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the URL is none.
+    pub fn check(settings: &StoreSettings) -> Result<(), SetupError> {
+        link::client(&settings.url)?;
+        Ok(())
+    }
+
     /// A store over the Redis of `settings`. Its tasks run on the current runtime, which has to
     /// outlive it. `last_words` are the events that a log ends with whose node is gone.
     ///

@@ -160,13 +160,7 @@ impl Replicator {
                     self.log.serve(Serving::Always);
                     return Ok(Next::Stop);
                 }
-                self.log
-                    .serve(Serving::Until(asked + self.shared.times.lease));
-                self.log.extend_grace(Grace(grace));
-                self.mark_presence(readers);
-                if is_cancelled {
-                    self.log.cancel();
-                }
+                self.heed(readers, is_cancelled, Grace(grace));
                 Ok(Next::Go)
             }
             Written::Hole(top) => {
@@ -186,6 +180,17 @@ impl Replicator {
                 self.shared.forget(&self.log).await;
                 Ok(Next::Stop)
             }
+        }
+    }
+
+    /// The log is still this writer's; others may want something of it.
+    fn heed(&mut self, readers: u64, is_cancelled: bool, grace: Grace) {
+        let until = self.renewed + self.shared.times.lease;
+        self.log.serve(Serving::Until(until));
+        self.log.extend_grace(grace);
+        self.mark_presence(readers);
+        if is_cancelled {
+            self.log.cancel();
         }
     }
 

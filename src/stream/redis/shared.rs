@@ -41,7 +41,7 @@ pub type LastWords = Arc<dyn Fn(&Log, Seq) -> (Vec<Event>, End) + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// Not a URL of a Redis.
-    #[error("store.url: {0}")]
+    #[error("not the address of a Redis that can be used: {0}")]
     Url(#[from] redis::RedisError),
     /// The operating system gave no randomness.
     #[error("no randomness for the node's name: {0}")]

@@ -1,9 +1,6 @@
 //! A redis-server of a test's own, and stores on it.
 
-#![expect(clippy::panic, reason = "a test may fail")]
-
 use std::{
-    io::Write,
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -58,13 +55,6 @@ impl TestRedis {
             drop(shell.stdin.take());
             shell.wait().expect("its end");
         }
-    }
-
-    /// One command to it, past all stores.
-    pub(in crate::stream) fn say(&self, command: &str) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a server");
-        write!(stream, "{command}\r\nQUIT\r\n").expect("a server that reads");
-        std::io::copy(&mut stream, &mut std::io::sink()).expect("its answers");
     }
 
     pub(in crate::stream) fn settings(&self) -> StoreSettings {
