@@ -23,7 +23,7 @@ use keys::{Keys, node_channel};
 use link::Link;
 use mirror::Mirror;
 use replicator::Replicator;
-use scripts::{Opening, Seen};
+use scripts::{Opening, ScriptError, Seen};
 use shared::Shared;
 
 use super::{
@@ -82,8 +82,8 @@ impl RedisStore {
         self.shared.link.connected(patience).await
     }
 
-    /// Names the log in Redis; when, if it could be done.
-    async fn open(&self, spec: &Spec, nonce: &str) -> Option<Instant> {
+    /// Names the log in Redis; when.
+    async fn open(&self, spec: &Spec, nonce: &str) -> Result<Instant, ScriptError> {
         let keys = Keys::new(spec.owner, &spec.id);
         let opening = Opening {
             nonce,
@@ -94,14 +94,19 @@ impl RedisStore {
         let asked = Instant::now();
         let (link, times) = (&self.shared.link, self.shared.times);
         let opened = self.shared.scripts.open(link, &keys, opening, times).await;
-        opened.is_ok().then_some(asked)
+        opened.map(|()| asked)
     }
 
     /// A log that another node writes, if there is one.
     async fn find_elsewhere(&self, owner: Owner, id: &Id) -> Result<Lookup, StoreError> {
         let keys = Keys::new(owner, id);
         let known = || self.shared.mirror_of(owner, id);
-        let (nonce, about, grace) = match self.shared.scripts.look(&self.shared.link, &keys).await {
+        let (link, scripts) = (&self.shared.link, &self.shared.scripts);
+        let mut seen = scripts.look(link, &keys).await;
+        if seen.is_err() && link.connected(self.shared.patience).await {
+            seen = scripts.look(link, &keys).await;
+        }
+        let (nonce, about, grace) = match seen {
             Ok(Seen::Log {
                 nonce,
                 about,
@@ -151,7 +156,15 @@ impl StreamStore for RedisStore {
         Box::pin(async move {
             self.shared.memory.make_room()?;
             let nonce = self.shared.nonce();
-            let opened = self.open(&spec, &nonce).await;
+            let mut opened = self.open(&spec, &nonce).await;
+            // A connection that breaks just now may be there again at once; where there was
+            // none, nobody is kept waiting.
+            if matches!(opened, Err(ScriptError::Redis(_)))
+                && self.connected(self.shared.patience).await
+            {
+                opened = self.open(&spec, &nonce).await;
+            }
+            let opened = opened.ok();
             if opened.is_none() && self.on_unavailable == OnUnavailable::Refuse {
                 return Err(StoreError::Unavailable);
             }
@@ -187,7 +200,8 @@ impl StreamStore for RedisStore {
         Box::pin(async move {
             self.shared.remove(owner, id).await;
             let keys = Keys::new(owner, id);
-            let removed = self.shared.scripts.remove(&self.shared.link, &keys).await;
+            let (link, times) = (&self.shared.link, self.shared.times);
+            let removed = self.shared.scripts.remove(link, &keys, times).await;
             removed.map_err(|_| StoreError::Unavailable)
         })
     }

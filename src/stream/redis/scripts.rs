@@ -36,7 +36,9 @@ return {'ok'}
 /// 0 while the log lives, 1 if the batch is published.
 const WRITE: &str = r"
 local meta = redis.call('HMGET', KEYS[2], 'nonce', 'cancel', 'grace')
-if not meta[1] then return {'missing'} end
+if not meta[1] then
+  return {redis.call('GET', KEYS[4]) == 'removed' and 'replaced' or 'missing'}
+end
 if meta[1] ~= ARGV[1] then return {'replaced'} end
 local epoch, first, place = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if te > epoch then return {'fenced'} end
@@ -60,7 +62,7 @@ return {'ok', tostring(readers[2]), meta[2] or '0', meta[3] or '0'}
 /// What there is of a log.
 const LOOK: &str = r"
 local meta = redis.call('HMGET', KEYS[2], 'nonce', 'about', 'grace')
-if not meta[1] then return {redis.call('EXISTS', KEYS[4]) == 1 and 'gone' or 'missing'} end
+if not meta[1] then return {redis.call('GET', KEYS[4]) == '1' and 'gone' or 'missing'} end
 return {'ok', meta[1], meta[2], meta[3], tostring(te), tostring(ts), tostring(redis.call('PTTL', KEYS[3]))}
 ";
 
@@ -90,10 +92,12 @@ redis.call('PUBLISH', 'tf:node:' .. meta[2], 'look ' .. ARGV[4])
 return {'ok'}
 ";
 
-/// Forgets a log and tells its writer.
+/// Forgets a log and tells its writer, who must not fill it again.
+/// ARGV: name, memory of the name in ms.
 const REMOVE: &str = r"
 local node = redis.call('HGET', KEYS[2], 'node')
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('SET', KEYS[4], 'removed', 'PX', ARGV[2])
 if node then redis.call('PUBLISH', 'tf:node:' .. node, 'remove ' .. ARGV[1]) end
 return {'ok'}
 ";
@@ -297,9 +301,14 @@ impl Scripts {
         run(link, &call).await.map(drop)
     }
 
-    pub(super) async fn remove(&self, link: &Link, keys: &Keys) -> Result<(), ScriptError> {
+    pub(super) async fn remove(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        times: Times,
+    ) -> Result<(), ScriptError> {
         let mut call = on(&self.remove, keys);
-        call.arg(&keys.name);
+        call.arg(&keys.name).arg(millis(times.memory));
         run(link, &call).await.map(drop)
     }
 }
