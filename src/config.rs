@@ -35,6 +35,8 @@ pub struct Config {
     pub limits: Limits,
     /// Streams and how long they are kept.
     pub stream: stream::Settings,
+    /// Where streams are kept.
+    pub store: stream::StoreSettings,
     /// Completions that are kept.
     pub stored: StoredSettings,
     /// The built-in mock.

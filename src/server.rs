@@ -12,7 +12,6 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
-    dev::ServerHandle,
     http::Uri,
     middleware::from_fn,
     rt::{System, net::TcpStream},
@@ -31,7 +30,7 @@ use crate::{
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
     config::Config,
-    stream::{MemoryStore, StreamStore},
+    stream::{MemoryStore, RedisStore, StoreKind, StreamStore},
     tokens::Tokens,
 };
 
@@ -88,6 +87,9 @@ pub enum ServeError {
     /// No secret for tickets.
     #[error(transparent)]
     Secret(#[from] crate::access::SecretError),
+    /// The store of streams cannot be used.
+    #[error("store.url: {0}")]
+    Store(#[from] crate::stream::SetupError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -126,8 +128,8 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let listener = listen(&config.server)?;
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
-    let store = Arc::new(MemoryStore::new(&config.stream));
-    let shared = Shared::new(&config, address, Arc::clone(&store) as _)?;
+    let store = store(&config)?;
+    let shared = Shared::new(&config, address, Arc::clone(&store))?;
     let listening = Listening {
         address,
         pumps: shared.completions.pumps.clone(),
@@ -169,25 +171,38 @@ async fn serve(
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Stopped),
         () = store.tend() => {}
-        () = drain(stop, &listening, &handle, config.server.drain) => {}
+        () = drain(stop, &listening, config.server.drain) => {}
     }
+    // Other nodes have to know how the streams of this one ended. What is late is lost to them.
+    if tokio::time::timeout(LAST_WRITES, store.settle())
+        .await
+        .is_err()
+    {
+        tracing::warn!("not every stream's end could be shared");
+    }
+    // Sent at once; the server itself says when it is done.
+    drop(handle.stop(true));
     server.await.map_err(ServeError::Stopped)
 }
 
-/// Waits for the stop, then for the streams, then for their last bytes, then stops the server.
+/// Where streams are kept. It has its tasks on this thread, which lives as long as the server.
+fn store(config: &Config) -> Result<Arc<dyn StreamStore>, ServeError> {
+    Ok(match config.store.kind {
+        StoreKind::Memory => Arc::new(MemoryStore::new(&config.stream)),
+        StoreKind::Redis => {
+            let last_words = Arc::new(completion::last_words);
+            Arc::new(RedisStore::new(&config.store, &config.stream, last_words)?)
+        }
+    })
+}
+
+/// Waits for the stop, then for the streams, then for their last bytes.
 /// New connections are accepted meanwhile: what is unready must still be able to say so.
-async fn drain(
-    stop: impl Future<Output = ()>,
-    listening: &Listening,
-    handle: &ServerHandle,
-    patience: Duration,
-) {
+async fn drain(stop: impl Future<Output = ()>, listening: &Listening, patience: Duration) {
     stop.await;
     tracing::info!(streams = listening.pumps.count(), "draining");
     listening.pumps.drain(patience).await;
     listening.bodies.written(LAST_WRITES).await;
-    // Sent at once; the server itself says when it is done.
-    drop(handle.stop(true));
 }
 
 /// What all worker threads share, and what each makes its own service of.

@@ -72,10 +72,15 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 ];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 5] = [
+const MAY_NAME: [(&str, &[&str]); 6] = [
     ("actix_web", &["api/", "server.rs"]),
     ("reqwest", &["backend/upstream.rs"]),
     ("rustls", &["backend/upstream.rs"]),
+    // The store names its own module of that name.
+    (
+        "redis",
+        &["stream/redis/", "stream/mod.rs", "stream/contract_tests.rs"],
+    ),
     ("tiktoken_rs", &["tokens.rs"]),
     ("anyhow", &["main.rs", "cli/"]),
 ];

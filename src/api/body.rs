@@ -129,7 +129,12 @@ impl MessageBody for EventBody {
         let before = this.reader.cursor();
         match this.reader.poll_batch(cx, &mut this.batch) {
             Poll::Ready(Batch::Events) => {
-                let bytes = join(&mut this.batch, before, this.show);
+                let first = Cursor {
+                    // One batch is of one epoch.
+                    epoch: this.reader.cursor().epoch,
+                    ..before
+                };
+                let bytes = join(&mut this.batch, first, this.show);
                 Poll::Ready(Some(Ok(this.sent(bytes))))
             }
             // Who has lost the place comes back with a cursor, and is told then.

@@ -204,6 +204,7 @@ fn failure_status(failure: &Failure) -> StatusCode {
             | Code::UpstreamMalformed
             | Code::UpstreamError
             | Code::UpstreamAuth
+            | Code::UpstreamLost
             | Code::LogTooLarge => StatusCode::BAD_GATEWAY,
             Code::CursorMalformed | Code::NotStreamed => StatusCode::BAD_REQUEST,
             Code::StreamExpired | Code::CursorInvalid => StatusCode::GONE,
@@ -237,6 +238,7 @@ fn failure_headers(failure: &Failure, response: &mut HttpResponseBuilder) {
             | Code::UpstreamTruncated
             | Code::UpstreamMalformed
             | Code::UpstreamError
+            | Code::UpstreamLost
             | Code::UpstreamTimeout
             | Code::LogTooLarge
             | Code::ModelNotFound

@@ -4,12 +4,12 @@ use actix_web::{HttpResponse, route, web::Data};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::completion::Service;
+use crate::completion::{Readiness, Service};
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
-    /// `ok`, or `draining` while it stops.
+    /// `ok`, `draining` while it stops, or `store_unavailable` while streams cannot be kept.
     status: &'static str,
 }
 
@@ -34,13 +34,15 @@ pub(super) async fn live() -> HttpResponse {
     operation_id = "ready",
     responses(
         (status = 200, description = "It does.", body = Health),
-        (status = 503, description = "It is stopping.", body = Health),
+        (status = 503, description = "It is stopping, or cannot reach its store.", body = Health),
     )
 )]
 #[route("/readyz", method = "GET", method = "HEAD")]
 pub(super) async fn ready(service: Data<Service>) -> HttpResponse {
-    if service.is_ready() {
-        return HttpResponse::Ok().json(Health { status: "ok" });
-    }
-    HttpResponse::ServiceUnavailable().json(Health { status: "draining" })
+    let status = match service.readiness() {
+        Readiness::Ready => return HttpResponse::Ok().json(Health { status: "ok" }),
+        Readiness::Draining => "draining",
+        Readiness::StoreUnavailable => "store_unavailable",
+    };
+    HttpResponse::ServiceUnavailable().json(Health { status })
 }

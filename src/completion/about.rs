@@ -15,6 +15,9 @@ pub struct About {
     pub created: u64,
     /// It was asked for as a stream, so it can be followed.
     pub is_streamed: bool,
+    /// `sequence_number` stands in every chunk and error.
+    #[serde(default)]
+    pub has_sequence: bool,
     /// Who comes back gets a longer grace: no other policy was asked for.
     pub is_patient: bool,
     /// When its tickets expire, in seconds since 1970.

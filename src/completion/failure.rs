@@ -22,6 +22,8 @@ pub enum Code {
     UpstreamError,
     /// The upstream refused our key.
     UpstreamAuth,
+    /// The node that asked the upstream is gone.
+    UpstreamLost,
     /// One of our clocks ran out.
     UpstreamTimeout,
     /// There is no room for another stream.
@@ -54,12 +56,13 @@ pub enum Code {
 
 impl Code {
     /// Those that a log can end with.
-    const OF_LOGS: [Self; 10] = [
+    const OF_LOGS: [Self; 11] = [
         Self::UpstreamUnreachable,
         Self::UpstreamTruncated,
         Self::UpstreamMalformed,
         Self::UpstreamError,
         Self::UpstreamAuth,
+        Self::UpstreamLost,
         Self::UpstreamTimeout,
         Self::ShuttingDown,
         Self::LogTooLarge,
@@ -75,6 +78,7 @@ impl Code {
             Self::UpstreamMalformed => "upstream_malformed",
             Self::UpstreamError => "upstream_error",
             Self::UpstreamAuth => "upstream_auth",
+            Self::UpstreamLost => "upstream_lost",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
@@ -100,6 +104,7 @@ impl Code {
             | Self::UpstreamMalformed
             | Self::UpstreamError
             | Self::UpstreamAuth
+            | Self::UpstreamLost
             | Self::UpstreamTimeout => "upstream_error",
             Self::ModelNotFound
             | Self::NotFound
@@ -154,6 +159,12 @@ impl Failure {
     pub fn shutting_down() -> Self {
         let message = "This server is shutting down; please try again.";
         Self::new(Code::ShuttingDown, message)
+    }
+
+    /// The node that the completion was made on is gone.
+    pub fn lost() -> Self {
+        let message = "The server that made this completion was lost.";
+        Self::new(Code::UpstreamLost, message)
     }
 
     /// A panic or a lost task: nothing of it is told.

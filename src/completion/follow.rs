@@ -62,8 +62,9 @@ impl Service {
             let message = format!("{id} was not asked for as a stream; read it without `stream`.");
             return Err(Failure::new(Code::NotStreamed, message));
         }
-        let reader = log.reader(cursor.unwrap_or(Cursor::START));
-        let reader = reader.map_err(|error| {
+        let cursor = cursor.unwrap_or(Cursor::START);
+        log.reached(cursor).await;
+        let reader = log.reader(cursor).map_err(|error| {
             let message = format!("{id} cannot be read on from there: {error}.");
             Failure::new(Code::CursorInvalid, message)
         })?;
@@ -71,7 +72,7 @@ impl Service {
             log.extend_grace(Grace(self.shared.settings.resume_grace));
         }
         Ok(Followed {
-            is_over: log.end().is_some() && reader.cursor() == log.top(),
+            is_over: log.end().is_some() && reader.cursor().seq == log.top().seq,
             reader,
             about,
         })

@@ -261,7 +261,7 @@ impl Pump {
                 let end = if failure.code() == Code::Cancelled {
                     End::Cancelled
                 } else {
-                    End::Failed(failure.code().label())
+                    End::Failed(failure.code().label().into())
                 };
                 self.completion.set_failure(failure);
                 (Some(event), end)

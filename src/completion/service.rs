@@ -53,6 +53,17 @@ pub struct Shared {
     pub activity: Activity,
 }
 
+/// Whether new completions are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// They are.
+    Ready,
+    /// The server stops.
+    Draining,
+    /// The store cannot be reached, and none may begin without it.
+    StoreUnavailable,
+}
+
 /// A request for a completion and who makes it.
 #[derive(Debug)]
 pub struct Ask {
@@ -144,7 +155,11 @@ impl Service {
             return Err(unknown_model(model));
         };
         let identity = match route.backend.identity(&ask.request) {
-            Some(identity) => identity,
+            Some(identity) if !self.shared.store.has_shared_ids() => identity,
+            Some(Identity { created, .. }) => Identity {
+                created,
+                ..random_identity()?
+            },
             None => random_identity()?,
         };
         let about = self.about(&ask, identity.created, route.clocks.total);
@@ -229,6 +244,7 @@ impl Service {
             model: ask.request.params.model.clone(),
             created,
             is_streamed: ask.request.is_generated_as_stream(),
+            has_sequence: ask.request.params.include_sequence == Some(true),
             is_patient: self.is_patient(ask),
             expiry: now().saturating_add(lifetime.as_secs()),
         }
@@ -274,8 +290,14 @@ impl Service {
     }
 
     /// Whether new completions are taken.
-    pub fn is_ready(&self) -> bool {
-        !self.shared.pumps.is_draining()
+    pub fn readiness(&self) -> Readiness {
+        if self.shared.pumps.is_draining() {
+            return Readiness::Draining;
+        }
+        if !self.shared.store.is_available() {
+            return Readiness::StoreUnavailable;
+        }
+        Readiness::Ready
     }
 }
 
@@ -306,6 +328,9 @@ impl Started {
     /// [`Failure`] when it failed.
     pub async fn whole(&mut self) -> Result<Bytes, Failure> {
         let events = self.reader.rest().await;
+        if self.completion.log.is_severed() {
+            return Err(Failure::lost());
+        }
         if let Some(failure) = self.completion.failure() {
             return Err(failure);
         }
@@ -319,6 +344,9 @@ impl Started {
     }
 
     fn failure(&self) -> Failure {
+        if self.completion.log.is_severed() {
+            return Failure::lost();
+        }
         let failure = self.completion.failure();
         failure.unwrap_or_else(Failure::internal)
     }

@@ -201,7 +201,8 @@ impl Layers {
 
 /// Tables and lists may hold keys, and so may a key's own entry.
 fn is_secret(key: &str, value: &Value) -> bool {
-    value.is_table() || value.is_array() || key.ends_with(".key")
+    // The address of a store may hold its password.
+    value.is_table() || value.is_array() || key.ends_with(".key") || key == "store.url"
 }
 
 fn merge(into: &mut Table, over: Table) {

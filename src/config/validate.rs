@@ -6,6 +6,7 @@ use super::Config;
 use crate::{
     access::Keyring,
     backend::upstream::{Limits, Upstream, UpstreamSettings},
+    stream::{RedisStore, StoreKind},
     telemetry,
 };
 
@@ -51,6 +52,7 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
         return wrong("server.public_url", reason);
     }
     models(config)?;
+    store(config)?;
     exposure(config)
 }
 
@@ -68,6 +70,8 @@ fn durations(config: &Config) -> Result<(), Wrong> {
         ("stream.max_detached".to_owned(), stream.max_detached),
         ("stream.retention".to_owned(), stream.retention),
         ("stream.write_deadline".to_owned(), stream.write_deadline),
+        ("store.lease".to_owned(), config.store.lease),
+        ("store.poll".to_owned(), config.store.poll),
     ];
     for (index, model) in config.models.iter().enumerate() {
         let clocks = [
@@ -139,6 +143,29 @@ fn models(config: &Config) -> Result<(), Wrong> {
         if let Err(error) = Upstream::new(upstream, model.connect, limits) {
             return wrong(&key(&format!("upstreams[0].{}", error.key)), error.reason);
         }
+    }
+    Ok(())
+}
+
+/// What several nodes need.
+fn store(config: &Config) -> Result<(), Wrong> {
+    if config.store.kind == StoreKind::Memory {
+        return Ok(());
+    }
+    if config.store.url.is_empty() {
+        let reason = "expected where the Redis is, such as `redis://127.0.0.1:6379`";
+        return wrong("store.url", reason);
+    }
+    if let Err(error) = RedisStore::check(&config.store) {
+        return wrong("store.url", error.to_string());
+    }
+    if config.auth.ticket_secret.is_empty() {
+        let reason = "several nodes need the same secret, or a ticket opens nothing on another";
+        return wrong("auth.ticket_secret", reason);
+    }
+    if config.mock.deterministic {
+        let reason = "cannot be with a shared store, where the same id must not be made twice";
+        return wrong("mock.deterministic", reason);
     }
     Ok(())
 }

@@ -13,12 +13,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::stream::{
     AppendError, Batch, Cursor, CursorError, End, Event, Grace, HeartbeatForm, Kind, OnDisconnect,
-    Seq,
+    RedisStore, Seq, redis::test_server::TestRedis,
 };
 
 const OWNER: Owner = Owner([1; 16]);
 
-fn settings() -> Settings {
+pub(in crate::stream) fn settings() -> Settings {
     Settings {
         commit_after: Duration::from_secs(3),
         heartbeat: Duration::from_secs(15),
@@ -37,9 +37,54 @@ fn settings() -> Settings {
     }
 }
 
-/// Every implementation, made anew; a further store is a further line.
-fn stores() -> Vec<(&'static str, Arc<dyn StreamStore>)> {
+/// Every implementation, made anew; a further store is a further line. The server of some is
+/// held beside them.
+async fn stores() -> (Vec<(&'static str, Arc<dyn StreamStore>)>, TestRedis) {
+    let (redis, settings) = (TestRedis::start(), settings());
+    let (one, a, b) = tokio::join!(
+        redis.node(&settings),
+        redis.node(&settings),
+        redis.node(&settings)
+    );
+    let stores: Vec<(_, Arc<dyn StreamStore>)> = vec![
+        ("memory", Arc::new(MemoryStore::new(&settings))),
+        ("redis", Arc::new(one)),
+        ("redis, from another node", Arc::new(TwoNodes { a, b })),
+    ];
+    (stores, redis)
+}
+
+/// Where time is the test's own, or memory is what is tested.
+fn stores_in_memory() -> Vec<(&'static str, Arc<dyn StreamStore>)> {
     vec![("memory", Arc::new(MemoryStore::new(&settings())))]
+}
+
+/// What is made on one node is found on another.
+struct TwoNodes {
+    a: RedisStore,
+    b: RedisStore,
+}
+
+impl StreamStore for TwoNodes {
+    fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
+        self.a.create(spec)
+    }
+
+    fn find<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, Lookup> {
+        self.b.find(owner, id)
+    }
+
+    fn remove<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, ()> {
+        self.b.remove(owner, id)
+    }
+
+    fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.a.tend()
+    }
+
+    fn has_shared_ids(&self) -> bool {
+        true
+    }
 }
 
 fn id(n: u8) -> Id {
@@ -77,6 +122,21 @@ async fn create(store: &dyn StreamStore, n: u8) -> Producer {
     store.create(spec(n)).await.expect("room")
 }
 
+/// A log that has ended has its memory until it is copied, where it is.
+async fn create_once_there_is_room(store: &dyn StreamStore, n: u8) -> Producer {
+    let creating = async {
+        loop {
+            match store.create(spec(n)).await {
+                Ok(producer) => return producer,
+                Err(error) => assert_eq!(error, StoreError::Full),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let created = tokio::time::timeout(Duration::from_secs(10), creating).await;
+    created.expect("room in time")
+}
+
 fn texts(events: &[Event]) -> String {
     let text = |event: &Event| String::from_utf8_lossy(&event.frame).into_owned();
     events.iter().map(text).collect()
@@ -84,7 +144,8 @@ fn texts(events: &[Event]) -> String {
 
 #[tokio::test]
 async fn what_is_appended_is_read_in_order_and_then_the_end() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         let mut producer = create(&*store, 1).await;
         for text in ["a", "b"] {
             producer.append(chunk(text)).expect("within the limits");
@@ -100,7 +161,8 @@ async fn what_is_appended_is_read_in_order_and_then_the_end() {
 
 #[tokio::test]
 async fn a_follower_waits_for_what_comes() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         let mut producer = create(&*store, 1).await;
         producer.append(chunk("a")).expect("within the limits");
         let mut reader = found(&*store, 1)
@@ -123,7 +185,8 @@ async fn a_follower_waits_for_what_comes() {
 
 #[tokio::test]
 async fn only_the_owner_finds_a_log() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         let _producer = create(&*store, 1).await;
         let other = store.find(Owner([2; 16]), &id(1)).await;
         assert!(matches!(other, Ok(Lookup::Unknown)), "{name}");
@@ -134,27 +197,38 @@ async fn only_the_owner_finds_a_log() {
 
 #[tokio::test]
 async fn cursors_the_log_never_had_are_invalid() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         let mut producer = create(&*store, 1).await;
         producer.append(chunk("a")).expect("within the limits");
         let log = found(&*store, 1).await;
-        let at = |epoch, seq| {
-            log.reader(Cursor {
+        let at = async |epoch, seq| {
+            let cursor = Cursor {
                 epoch,
                 seq: Seq(seq),
-            })
-            .err()
+            };
+            log.reached(cursor).await;
+            log.reader(cursor).err()
         };
-        assert_eq!(at(1, 1), None, "{name}");
-        assert_eq!(at(1, 2), Some(CursorError::Invalid), "{name}: past the end");
-        assert_eq!(at(2, 1), Some(CursorError::Invalid), "{name}: of no epoch");
-        assert_eq!(at(1, u64::MAX), Some(CursorError::Invalid), "{name}");
+        assert_eq!(at(1, 1).await, None, "{name}");
+        assert_eq!(
+            at(1, 2).await,
+            Some(CursorError::Invalid),
+            "{name}: past the end"
+        );
+        assert_eq!(
+            at(2, 1).await,
+            Some(CursorError::Invalid),
+            "{name}: of no epoch"
+        );
+        assert_eq!(at(1, u64::MAX).await, Some(CursorError::Invalid), "{name}");
     }
 }
 
 #[tokio::test]
 async fn limits_admit_what_reaches_them_and_nothing_more() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         let mut producer = create(&*store, 1).await;
         assert_eq!(producer.append(chunk(&"x".repeat(1000))), Ok(()), "{name}");
         let too_large = producer.append(chunk(&"x".repeat(1001)));
@@ -165,21 +239,22 @@ async fn limits_admit_what_reaches_them_and_nothing_more() {
             }
         };
         assert_eq!(refused, AppendError::Log(10_000), "{name}");
-        producer.finish([chunk("error")], End::Failed("log_too_large"));
+        producer.finish([chunk("error")], End::Failed("log_too_large".into()));
         let log = found(&*store, 1).await;
-        let (events, end) = log.snapshot();
+        let mut reader = log.reader(Cursor::START).expect("start");
+        let (events, end) = (reader.rest().await, log.end());
         assert_eq!(
             events.last().map(|e| &e.frame[..]),
             Some(b"error".as_slice()),
             "{name}"
         );
-        assert_eq!(end, Some(End::Failed("log_too_large")), "{name}");
+        assert_eq!(end, Some(End::Failed("log_too_large".into())), "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_finished_log_expires_after_its_retention_and_a_live_one_never() {
-    for (name, store) in stores() {
+    for (name, store) in stores_in_memory() {
         create(&*store, 1)
             .await
             .finish([chunk("a")], End::Completed);
@@ -210,7 +285,7 @@ async fn a_finished_log_expires_after_its_retention_and_a_live_one_never() {
 
 #[tokio::test(start_paused = true)]
 async fn names_of_expired_logs_are_forgotten_beyond_their_limit() {
-    for (name, store) in stores() {
+    for (name, store) in stores_in_memory() {
         for n in 1..=3 {
             create(&*store, n).await.finish([], End::Completed);
         }
@@ -232,7 +307,7 @@ async fn names_of_expired_logs_are_forgotten_beyond_their_limit() {
 
 #[tokio::test]
 async fn over_the_budget_the_oldest_finished_log_goes_first() {
-    for (name, store) in stores() {
+    for (name, store) in stores_in_memory() {
         for n in 0..30 {
             let mut producer = create(&*store, n).await;
             for _ in 0..4 {
@@ -256,7 +331,8 @@ async fn over_the_budget_the_oldest_finished_log_goes_first() {
 
 #[tokio::test]
 async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         let mut live = Vec::new();
         let refused = loop {
             let n = u8::try_from(live.len()).expect("a bounded number");
@@ -279,13 +355,13 @@ async fn when_live_logs_exceed_the_budget_new_ones_are_refused_until_one_ends() 
             "{name}: ten logs of 9 to 10 KB exceed 100 KB"
         );
         live.remove(0).finish([], End::Completed);
-        assert!(store.create(spec(99)).await.is_ok(), "{name}");
+        create_once_there_is_room(&*store, 99).await;
     }
 }
 
 #[tokio::test]
 async fn a_newer_log_of_the_same_id_is_the_one_found() {
-    for (name, store) in stores() {
+    for (name, store) in stores_in_memory() {
         create(&*store, 1)
             .await
             .finish([chunk("old")], End::Completed);
@@ -307,7 +383,7 @@ async fn a_newer_log_of_the_same_id_is_the_one_found() {
 
 #[tokio::test(start_paused = true)]
 async fn a_log_is_abandoned_once_its_last_reader_stays_away() {
-    for (name, store) in stores() {
+    for (name, store) in stores_in_memory() {
         let producer = create(&*store, 1).await;
         let log = Arc::clone(producer.log());
         let reader = log.reader(Cursor::START).expect("start");
@@ -332,9 +408,10 @@ async fn a_log_is_abandoned_once_its_last_reader_stays_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_that_attach_while_the_log_grows_miss_and_repeat_nothing() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         for round in 0..200_u8 {
-            let mut producer = create(&*store, round).await;
+            let mut producer = create_once_there_is_room(&*store, round).await;
             let log = Arc::clone(producer.log());
             let readers: Vec<_> = (0..4)
                 .map(|_| {
@@ -375,7 +452,7 @@ proptest! {
     fn prefix_and_tail_are_the_whole_for_every_cut(frames in prop::collection::vec(".{0,9}", 0..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
-            for (_, store) in stores() {
+            for (_, store) in stores_in_memory() {
                 let mut producer = create(&*store, 1).await;
                 let log = Arc::clone(producer.log());
                 let mut heads = vec![log.reader(Cursor::START).expect("start")];
@@ -399,14 +476,18 @@ proptest! {
 
 #[tokio::test]
 async fn a_removed_log_is_as_if_it_had_never_been() {
-    for (name, store) in stores() {
+    let (stores, _redis) = stores().await;
+    for (name, store) in stores {
         create(&*store, 1)
             .await
             .finish([chunk("a")], End::Completed);
-        let mut reader = found(&*store, 1)
-            .await
-            .reader(Cursor::START)
-            .expect("start");
+        let log = found(&*store, 1).await;
+        let first = Cursor {
+            seq: Seq(1),
+            ..Cursor::START
+        };
+        log.reached(first).await;
+        let mut reader = log.reader(Cursor::START).expect("start");
         store
             .remove(OWNER, &id(1))
             .await

@@ -1,9 +1,10 @@
-//! One log: a single [`Producer`], any number of [`Reader`]s.
+//! One log: a single [`Producer`](super::Producer), any number of [`Reader`]s.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -11,36 +12,14 @@ use slab::Slab;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Cursor, CursorError, End, Grace, Id, Owner, Reader, Seq};
+use super::{
+    Batch, Budget, Cursor, CursorError, End, Event, Grace, Id, Owner, Reader, Seq, epochs::Epochs,
+};
 
 /// What an empty log is counted with in the [`Budget`], so that their number is bounded too.
 const LOG_OVERHEAD: usize = 1024;
 /// What an event is counted with beside its bytes.
-const EVENT_OVERHEAD: usize = size_of::<Event>();
-
-/// The sort of an event, for readers that name their events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A piece of the generation.
-    Chunk,
-    /// The count of tokens.
-    Usage,
-    /// The error the generation ended with.
-    Failure,
-    /// The terminating sentinel.
-    Done,
-    /// A whole generation in one entry; such a log has no other event but a failure.
-    Whole,
-}
-
-/// One event: bytes that are fixed at append and shared by all readers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// Its sort.
-    pub kind: Kind,
-    /// Its bytes on the wire.
-    pub frame: Bytes,
-}
+pub(super) const EVENT_OVERHEAD: usize = size_of::<Event>();
 
 /// The limits of one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +62,10 @@ pub struct Log {
     id: Id,
     owner: Owner,
     about: Bytes,
-    caps: Caps,
-    budget: Arc<Budget>,
+    pub(super) caps: Caps,
+    pub(super) budget: Arc<Budget>,
+    // How far a copy may lie behind what its readers have seen elsewhere.
+    lag: Option<Duration>,
     state: Mutex<State>,
     // The last reader went away.
     vacated: Notify,
@@ -99,22 +80,55 @@ pub(super) struct State {
     pub(super) end: Option<End>,
     // One place per reader, holding its waker while it waits.
     pub(super) readers: Slab<Option<Waker>>,
-    bytes: usize,
-    aside: Option<Bytes>,
-    ended_at: Option<Instant>,
+    pub(super) epochs: Epochs,
+    pub(super) serving: Serving,
+    pub(super) bytes: usize,
+    pub(super) aside: Option<Bytes>,
+    pub(super) ended_at: Option<Instant>,
+    // How many of the readers are observers, for whom no generation goes on.
+    observers: usize,
     vacant_since: Option<Instant>,
     grace: Grace,
+}
+
+/// Whether readers may be shown what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Serving {
+    /// The log is this process' alone.
+    Always,
+    /// Until then nobody else can have taken the log over.
+    Until(Instant),
+    /// Somebody has.
+    Never,
 }
 
 impl Log {
     /// An empty log that nobody reads yet, counted in `budget`.
     pub fn new(spec: Spec, caps: Caps, budget: Arc<Budget>) -> Arc<Self> {
+        Self::with_lag(spec, caps, budget, None)
+    }
+
+    /// An empty copy of a log that is written elsewhere and may be ahead by `lag`.
+    pub(super) fn copy(spec: Spec, budget: Arc<Budget>, lag: Duration) -> Arc<Self> {
+        // The original was held to its limits.
+        let caps = Caps {
+            event_bytes: usize::MAX,
+            log_bytes: usize::MAX,
+            last_events: None,
+        };
+        Self::with_lag(spec, caps, budget, Some(lag))
+    }
+
+    fn with_lag(spec: Spec, caps: Caps, budget: Arc<Budget>, lag: Option<Duration>) -> Arc<Self> {
         budget.take(LOG_OVERHEAD + spec.about.len());
         let state = State {
             events: VecDeque::new(),
             dropped: 0,
             end: None,
             readers: Slab::new(),
+            epochs: Epochs::default(),
+            serving: Serving::Always,
+            observers: 0,
             bytes: 0,
             aside: None,
             ended_at: None,
@@ -127,6 +141,7 @@ impl Log {
             about: spec.about,
             caps,
             budget,
+            lag,
             state: Mutex::new(state),
             vacated: Notify::new(),
             cancelled: CancellationToken::new(),
@@ -154,14 +169,46 @@ impl Log {
     /// [`CursorError::Invalid`] when the log has no such place, or not any more.
     pub fn reader(self: &Arc<Self>, cursor: Cursor) -> Result<Reader, CursorError> {
         let mut state = self.lock();
-        let is_known = cursor.epoch == Cursor::START.epoch
-            && (state.dropped..=state.top().0).contains(&cursor.seq.0);
+        let last = state.epochs.last_of(cursor.epoch, state.top());
+        let is_known = last.is_some_and(|last| (state.dropped..=last.0).contains(&cursor.seq.0));
         if !is_known {
             return Err(CursorError::Invalid);
         }
         let place = state.readers.insert(None);
         state.vacant_since = None;
-        Ok(Reader::new(Arc::clone(self), cursor.seq, place))
+        Ok(Reader::new(Arc::clone(self), cursor, place))
+    }
+
+    /// A reader from `seq` on, which must be there, that counts for nobody: the generation does
+    /// not go on for its sake, and it sees what others may not.
+    pub(super) fn observer(self: &Arc<Self>, seq: Seq, batch_bytes: usize) -> Reader {
+        let mut state = self.lock();
+        state.observers += 1;
+        let place = state.readers.insert(None);
+        let epoch = state.epochs.of(seq);
+        let reader = Reader::new(Arc::clone(self), Cursor { epoch, seq }, place);
+        drop(state);
+        reader.observing(batch_bytes)
+    }
+
+    /// Waits until a place is there, as long as this is a copy that may lie behind.
+    pub async fn reached(self: &Arc<Self>, cursor: Cursor) {
+        let Some(lag) = self.lag else { return };
+        let Ok(mut reader) = self.reader(self.top()) else {
+            return;
+        };
+        let is_behind = || {
+            let top = self.top();
+            top.epoch < cursor.epoch || top.seq < cursor.seq
+        };
+        let there = async {
+            let mut events = Vec::new();
+            while is_behind() && reader.batch(&mut events).await == Batch::Events {
+                events.clear();
+            }
+        };
+        // Too late is told by the cursor's being invalid.
+        let _ = tokio::time::timeout(lag, there).await;
     }
 
     /// How the log ended, if it has.
@@ -181,7 +228,8 @@ impl Log {
 
     /// How many readers are attached.
     pub fn readers(&self) -> usize {
-        self.lock().readers.len()
+        let state = self.lock();
+        state.readers.len() - state.observers
     }
 
     /// A copy of what is there now.
@@ -197,9 +245,41 @@ impl Log {
 
     /// The place after the last event.
     pub fn top(&self) -> Cursor {
+        let state = self.lock();
+        let seq = state.top();
         Cursor {
-            seq: self.lock().top(),
-            ..Cursor::START
+            epoch: state.epochs.of(seq),
+            seq,
+        }
+    }
+
+    /// Another process has taken the log over: whoever reads it here is cut off.
+    pub(super) fn sever(&self) {
+        self.serve(Serving::Never);
+    }
+
+    /// Readers were cut off: what they read was not all there is.
+    pub fn is_severed(&self) -> bool {
+        self.lock().serving == Serving::Never
+    }
+
+    /// Readers are served on these terms from now on. A severed log stays severed.
+    pub(super) fn serve(&self, serving: Serving) {
+        let mut state = self.lock();
+        if state.serving == Serving::Never {
+            return;
+        }
+        state.serving = serving;
+        let wakers = state.take_wakers();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Somebody has the log in hand and may begin to read: it is vacant only from now on.
+    pub(super) fn touch(&self) {
+        let mut state = self.lock();
+        if state.vacant_since.is_some() {
+            state.vacant_since = Some(Instant::now());
         }
     }
 
@@ -219,11 +299,41 @@ impl Log {
         state.grace = state.grace.max(grace);
     }
 
+    /// Since when nobody has read it, if nobody does.
+    pub(super) fn vacant_since(&self) -> Option<Instant> {
+        self.lock().vacant_since
+    }
+
+    /// Whether it is still this process' own has to be found out before anyone is served.
+    pub(super) fn needs_renewal(&self) -> bool {
+        match self.lock().serving {
+            Serving::Until(until) => Instant::now() >= until,
+            Serving::Always | Serving::Never => false,
+        }
+    }
+
+    /// How long it goes on unread.
+    pub(super) fn grace(&self) -> Grace {
+        self.lock().grace
+    }
+
     /// Waits until nobody has read the log for as long as its grace says.
     pub async fn abandoned(&self) {
+        self.vacant(|state| state.grace).await;
+    }
+
+    /// Waits until nobody has read the log for so long.
+    pub(super) async fn vacant_for(&self, wait: Duration) {
+        self.vacant(|_| Grace(wait)).await;
+    }
+
+    async fn vacant(&self, grace: impl Fn(&State) -> Grace) {
         loop {
             let vacated = self.vacated.notified();
-            let until = self.lock().abandoned_at();
+            let until = {
+                let state = self.lock();
+                state.vacant_until(grace(&state))
+            };
             match until {
                 None => vacated.await,
                 Some(until) if until <= Instant::now() => return,
@@ -232,10 +342,14 @@ impl Log {
         }
     }
 
-    pub(super) fn leave(&self, place: usize) {
+    pub(super) fn leave(&self, place: usize, is_observer: bool) {
         let mut state = self.lock();
         state.readers.remove(place);
-        if state.readers.is_empty() {
+        if is_observer {
+            state.observers -= 1;
+            return;
+        }
+        if state.readers.len() == state.observers {
             state.vacant_since = Some(Instant::now());
             drop(state);
             self.vacated.notify_one();
@@ -255,23 +369,23 @@ impl Drop for Log {
 }
 
 impl State {
-    fn top(&self) -> Seq {
+    pub(super) fn top(&self) -> Seq {
         Seq(self.dropped + self.events.len() as u64)
     }
 
-    fn abandoned_at(&self) -> Option<Instant> {
+    fn vacant_until(&self, grace: Grace) -> Option<Instant> {
         // A time too far off to be told is never.
-        self.vacant_since?.checked_add(self.grace.0)
+        self.vacant_since?.checked_add(grace.0)
     }
 
-    fn push(&mut self, event: Event, budget: &Budget) {
+    pub(super) fn push(&mut self, event: Event, budget: &Budget) {
         let bytes = event.frame.len() + EVENT_OVERHEAD;
         self.bytes += bytes;
         budget.take(bytes);
         self.events.push_back(event);
     }
 
-    fn drop_oldest(&mut self, budget: &Budget) {
+    pub(super) fn drop_oldest(&mut self, budget: &Budget) {
         if let Some(oldest) = self.events.pop_front() {
             let bytes = oldest.frame.len() + EVENT_OVERHEAD;
             self.bytes -= bytes;
@@ -280,85 +394,8 @@ impl State {
         }
     }
 
-    fn take_wakers(&mut self) -> Vec<Waker> {
+    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         let waiting = self.readers.iter_mut();
         waiting.filter_map(|(_, waker)| waker.take()).collect()
-    }
-}
-
-/// The one handle that may write a log.
-pub struct Producer {
-    log: Arc<Log>,
-    on_end: Option<OnEnd>,
-}
-
-type OnEnd = Box<dyn FnOnce(&Arc<Log>) + Send>;
-
-impl Producer {
-    /// The producer of `log`; `on_end` is called once, after the log has ended.
-    pub fn new(log: Arc<Log>, on_end: impl FnOnce(&Arc<Log>) + Send + 'static) -> Self {
-        Self {
-            log,
-            on_end: Some(Box::new(on_end)),
-        }
-    }
-
-    /// The log that is written.
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
-    }
-
-    /// The sequence number that the next event gets.
-    pub fn next_seq(&self) -> Seq {
-        Seq(self.log.lock().top().0 + 1)
-    }
-
-    /// Appends one event and wakes the readers.
-    ///
-    /// # Errors
-    /// [`AppendError`] when a limit does not admit it; the log is unchanged then.
-    pub fn append(&mut self, event: Event) -> Result<(), AppendError> {
-        let caps = self.log.caps;
-        // A whole generation is as large as a log may be.
-        if event.frame.len() > caps.event_bytes && event.kind != Kind::Whole {
-            return Err(AppendError::Event(caps.event_bytes));
-        }
-        let mut state = self.log.lock();
-        if caps
-            .last_events
-            .is_some_and(|last| state.events.len() >= last)
-        {
-            state.drop_oldest(&self.log.budget);
-        }
-        if state.bytes + event.frame.len() + EVENT_OVERHEAD > caps.log_bytes {
-            return Err(AppendError::Log(caps.log_bytes));
-        }
-        state.push(event, &self.log.budget);
-        let wakers = state.take_wakers();
-        // Wake after the lock is released, or woken readers queue on it.
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        Ok(())
-    }
-
-    /// Keeps bytes beside the events, which no reader sees.
-    pub fn keep_aside(&mut self, bytes: Bytes) {
-        self.log.lock().aside = Some(bytes);
-    }
-
-    /// Appends the last events whatever the limits say and ends the log, in one step.
-    pub fn finish(mut self, last: impl IntoIterator<Item = Event>, end: End) {
-        let mut state = self.log.lock();
-        for event in last {
-            state.push(event, &self.log.budget);
-        }
-        state.end = Some(end);
-        state.ended_at = Some(Instant::now());
-        let wakers = state.take_wakers();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        if let Some(on_end) = self.on_end.take() {
-            on_end(&self.log);
-        }
     }
 }

@@ -56,8 +56,16 @@ impl MemoryStore {
     }
 
     /// The bytes that its logs hold together.
-    pub fn budget(&self) -> &Budget {
+    pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// Lets go of finished logs if the budget is exceeded.
+    pub(super) fn make_room(&self) -> Result<(), StoreError> {
+        if self.budget.is_exceeded() && self.sweep() > self.budget.max_bytes() {
+            return Err(StoreError::Full);
+        }
+        Ok(())
     }
 
     /// Lets go of finished logs: those past their retention, and the oldest while the
@@ -98,9 +106,7 @@ impl MemoryStore {
 impl StreamStore for MemoryStore {
     fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
         Box::pin(async move {
-            if self.budget.is_exceeded() && self.sweep() > self.budget.max_bytes() {
-                return Err(StoreError::Full);
-            }
+            self.make_room()?;
             let key = (spec.owner, spec.id.clone());
             let log = Log::new(spec, self.caps, Arc::clone(&self.budget));
             self.shelves().logs.insert(key, Arc::clone(&log));
@@ -180,4 +186,4 @@ fn lock(shelves: &Mutex<Shelves>) -> MutexGuard<'_, Shelves> {
 
 #[cfg(test)]
 #[path = "contract_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -6,7 +6,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Cursor, Event, Kind, Log, Seq};
+use tokio::time::Instant;
+
+use super::{
+    Cursor, Event, Kind, Log,
+    log::{Serving, State},
+};
 
 /// How many bytes one batch carries before it stops taking further events.
 const BATCH_BYTES: usize = 32 * 1024;
@@ -26,13 +31,28 @@ pub enum Batch {
 #[derive(Debug)]
 pub struct Reader {
     log: Arc<Log>,
-    read: Seq,
+    read: Cursor,
     place: usize,
+    batch_bytes: usize,
+    is_observer: bool,
 }
 
 impl Reader {
-    pub(super) fn new(log: Arc<Log>, read: Seq, place: usize) -> Self {
-        Self { log, read, place }
+    pub(super) fn new(log: Arc<Log>, read: Cursor, place: usize) -> Self {
+        Self {
+            log,
+            read,
+            place,
+            batch_bytes: BATCH_BYTES,
+            is_observer: false,
+        }
+    }
+
+    /// The same for one that is shown everything, in batches of about this size.
+    pub(super) fn observing(mut self, batch_bytes: usize) -> Self {
+        self.batch_bytes = batch_bytes;
+        self.is_observer = true;
+        self
     }
 
     /// The log that is read.
@@ -42,34 +62,36 @@ impl Reader {
 
     /// The place reached.
     pub fn cursor(&self) -> Cursor {
-        Cursor {
-            seq: self.read,
-            ..Cursor::START
-        }
+        self.read
     }
 
-    /// Takes the events after the place reached into `out`, as many as are ready up to a
-    /// bound of 32 KiB; waits only when there are none and the log has not ended.
+    /// Takes the events after the place reached into `out`, as many of one epoch as are ready,
+    /// up to a bound of 32 KiB; waits only when there are none and the log has not ended.
     pub fn poll_batch(&mut self, cx: &mut Context<'_>, out: &mut Vec<Event>) -> Poll<Batch> {
         let mut state = self.log.lock();
-        let Some(from) = self.read.0.checked_sub(state.dropped) else {
+        if let Some(barred) = self.barred(&mut state, cx) {
+            return barred.map(|()| Batch::Lost);
+        }
+        let Some(from) = self.read.seq.0.checked_sub(state.dropped) else {
             return Poll::Ready(Batch::Lost);
         };
-        let before = self.read;
+        let before = self.read.seq;
+        let until = state.epochs.boundary_after(before);
         let mut bytes = 0;
         for event in state
             .events
             .iter()
             .skip(usize::try_from(from).unwrap_or(usize::MAX))
         {
-            if bytes >= BATCH_BYTES {
+            if bytes >= self.batch_bytes || until.is_some_and(|until| self.read.seq >= until) {
                 break;
             }
             bytes += event.frame.len();
             out.push(event.clone());
-            self.read.0 += 1;
+            self.read.seq.0 += 1;
         }
-        if self.read > before {
+        if self.read.seq > before {
+            self.read.epoch = state.epochs.of(self.read.seq);
             return Poll::Ready(Batch::Events);
         }
         if state.end.is_some() {
@@ -79,11 +101,31 @@ impl Reader {
         Poll::Pending
     }
 
+    /// Ready when this reader was cut off, pending when it has to wait until it is known that it
+    /// is not; `None` when it may read.
+    fn barred(&self, state: &mut State, cx: &Context<'_>) -> Option<Poll<()>> {
+        if self.is_observer {
+            return None;
+        }
+        match state.serving {
+            Serving::Always => None,
+            Serving::Until(until) if Instant::now() < until => None,
+            Serving::Until(_) => {
+                wait(&mut state.readers[self.place], cx);
+                Some(Poll::Pending)
+            }
+            Serving::Never => Some(Poll::Ready(())),
+        }
+    }
+
     /// Waits for something to read; the kind of the next event, or `None` at the end.
     pub async fn peek(&mut self) -> Option<Kind> {
         poll_fn(|cx| {
             let mut state = self.log.lock();
-            let next = self.read.0.checked_sub(state.dropped);
+            if let Some(barred) = self.barred(&mut state, cx) {
+                return barred.map(|()| None);
+            }
+            let next = self.read.seq.0.checked_sub(state.dropped);
             let next = next.and_then(|next| state.events.get(usize::try_from(next).ok()?));
             if let Some(event) = next {
                 return Poll::Ready(Some(event.kind));
@@ -112,7 +154,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.log.leave(self.place);
+        self.log.leave(self.place, self.is_observer);
     }
 }
 

@@ -24,6 +24,9 @@ pub enum StoreError {
     /// Live logs alone exceed the budget.
     #[error("the streams under way hold all the memory that streams may have")]
     Full,
+    /// What several nodes share cannot be reached.
+    #[error("the store of streams cannot be reached")]
+    Unavailable,
 }
 
 /// Where logs live.
@@ -42,4 +45,19 @@ pub trait StreamStore: Send + Sync {
 
     /// Keeps the store within its limits, for as long as it is polled.
     fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Waits until what has ended is where it has to be, before a stop.
+    fn settle(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Whether it takes new logs, as far as is known.
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    /// Whether other nodes make ids too, so that none may be made twice.
+    fn has_shared_ids(&self) -> bool {
+        false
+    }
 }

@@ -1,0 +1,67 @@
+//! The names of one log's keys. They share a hash tag, so that one script may use them all.
+
+use crate::stream::{Id, Owner};
+
+/// What every key of ours begins with.
+const PREFIX: &str = "tf:";
+
+/// The keys of one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Keys {
+    /// `<owner>:<id>`, by which nodes speak of the log to each other.
+    pub(super) name: String,
+    /// The stream of its batches.
+    pub(super) log: String,
+    /// A hash: who writes it, and what is asked of the writer.
+    pub(super) meta: String,
+    /// There while its writer lives.
+    pub(super) lease: String,
+    /// There when it is no longer kept.
+    pub(super) gone: String,
+    /// The sharded channel of the batches as they come.
+    pub(super) live: String,
+}
+
+impl Keys {
+    pub(super) fn new(owner: Owner, id: &Id) -> Self {
+        let name = format!("{:032x}:{id}", u128::from_be_bytes(owner.0));
+        let key = |kind: &str| format!("{PREFIX}{{{name}}}:{kind}");
+        Self {
+            log: key("log"),
+            meta: key("meta"),
+            lease: key("lease"),
+            gone: key("gone"),
+            live: key("live"),
+            name,
+        }
+    }
+}
+
+/// The channel on which others speak to a node.
+pub(super) fn node_channel(node: &str) -> String {
+    format!("{PREFIX}node:{node}")
+}
+
+/// The log that a name on that channel is of.
+pub(super) fn parse_name(name: &str) -> Option<(Owner, Id)> {
+    let (owner, id) = name.split_once(':')?;
+    let owner = u128::from_str_radix(owner, 16).ok()?;
+    Some((Owner(owner.to_be_bytes()), Id::parse(id).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_share_the_hash_tag_and_name_their_log() {
+        let (owner, id) = (Owner([7; 16]), Id::new("id-", [1; 16]));
+        let keys = Keys::new(owner, &id);
+        let tag = format!("tf:{{{}}}:", keys.name);
+        for key in [&keys.log, &keys.meta, &keys.lease, &keys.gone, &keys.live] {
+            assert!(key.starts_with(&tag), "{key}");
+        }
+        assert_eq!(parse_name(&keys.name), Some((owner, id)));
+        assert_eq!(parse_name("x:y"), None);
+    }
+}

@@ -1,0 +1,350 @@
+//! What is done in Redis in one step: each a Lua script over the keys of one log.
+//!
+//! A stream's own rule, that an entry's id is above the top, is the fence: who writes for an
+//! epoch that is over cannot.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{FromRedisValue, RedisResult, Script, ScriptInvocation};
+
+use super::{keys::Keys, link::Link};
+use crate::stream::Seq;
+
+/// Sets `te` and `ts` to epoch and number of the last entry, 0 where there is none.
+const TOP: &str = r"
+local te, ts = 0, 0
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if last[1] then
+  local e, s = string.match(last[1][1], '(%d+)-(%d+)')
+  te, ts = tonumber(e), tonumber(s)
+end
+";
+
+/// Begins a log, in place of another of its name.
+/// ARGV: nonce, node, about, grace in ms, lease in ms, life in ms.
+const OPEN: &str = r"
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
+redis.call('HSET', KEYS[2], 'nonce', ARGV[1], 'node', ARGV[2], 'about', ARGV[3], 'grace', ARGV[4])
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+return {'ok'}
+";
+
+/// Adds a batch, or none, and renews the lease.
+/// ARGV: nonce, epoch, first, place, batch, lease in ms, life in ms, memory of the name in ms or
+/// 0 while the log lives, 1 if the batch is published.
+const WRITE: &str = r"
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'cancel', 'grace')
+if not meta[1] then
+  return {redis.call('GET', KEYS[4]) == 'removed' and 'replaced' or 'missing'}
+end
+if meta[1] ~= ARGV[1] then return {'replaced'} end
+local epoch, first, place = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if te > epoch then return {'fenced'} end
+if ARGV[5] ~= '' and not (te == epoch and ts >= place) then
+  if ts < first - 1 then return {'hole', tostring(ts)} end
+  redis.call('XADD', KEYS[1], ARGV[2] .. '-' .. ARGV[4], 'b', ARGV[5])
+  if ARGV[9] == '1' then redis.call('SPUBLISH', KEYS[5], ARGV[5]) end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[7])
+redis.call('PEXPIRE', KEYS[2], ARGV[7])
+if ARGV[8] ~= '0' then
+  redis.call('DEL', KEYS[3])
+  redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
+else
+  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[6])
+end
+local readers = redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[5])
+return {'ok', tostring(readers[2]), meta[2] or '0', meta[3] or '0'}
+";
+
+/// What there is of a log.
+const LOOK: &str = r"
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'about', 'grace')
+if not meta[1] then return {redis.call('GET', KEYS[4]) == '1' and 'gone' or 'missing'} end
+return {'ok', meta[1], meta[2], meta[3], tostring(te), tostring(ts), tostring(redis.call('PTTL', KEYS[3]))}
+";
+
+/// Ends a log whose writer is gone. ARGV: nonce, the top's epoch and number as they are known,
+/// the new epoch, place, batch, life in ms, memory of the name in ms.
+const TAKE_OVER: &str = r"
+if redis.call('EXISTS', KEYS[3]) == 1 then return {'leased'} end
+if redis.call('HGET', KEYS[2], 'nonce') ~= ARGV[1] then return {'replaced'} end
+if te ~= tonumber(ARGV[2]) or ts ~= tonumber(ARGV[3]) then return {'moved'} end
+redis.call('XADD', KEYS[1], ARGV[4] .. '-' .. ARGV[5], 'b', ARGV[6])
+redis.call('SPUBLISH', KEYS[5], ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[7])
+redis.call('PEXPIRE', KEYS[2], ARGV[7])
+redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
+return {'ok'}
+";
+
+/// Asks something of a log's writer. ARGV: nonce, `cancel` or `grace` or `look`, the value.
+const ASK: &str = r"
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'node', 'grace')
+if meta[1] ~= ARGV[1] then return {'replaced'} end
+if ARGV[2] == 'cancel' then redis.call('HSET', KEYS[2], 'cancel', '1') end
+if ARGV[2] == 'grace' and tonumber(ARGV[3]) > tonumber(meta[3] or '0') then
+  redis.call('HSET', KEYS[2], 'grace', ARGV[3])
+end
+redis.call('PUBLISH', 'tf:node:' .. meta[2], 'look ' .. ARGV[4])
+return {'ok'}
+";
+
+/// Forgets a log and tells its writer, who must not fill it again.
+/// ARGV: name, memory of the name in ms.
+const REMOVE: &str = r"
+local node = redis.call('HGET', KEYS[2], 'node')
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('SET', KEYS[4], 'removed', 'PX', ARGV[2])
+if node then redis.call('PUBLISH', 'tf:node:' .. node, 'remove ' .. ARGV[1]) end
+return {'ok'}
+";
+
+/// Redis was asked in vain.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScriptError {
+    /// There is no connection.
+    #[error("Redis cannot be reached")]
+    Unreachable,
+    /// It answered with an error, or not in time.
+    #[error("Redis: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// It answered with something else than what was asked.
+    #[error("Redis answered a script of ours with something else")]
+    Answer,
+}
+
+/// The scripts, hashed once.
+pub(super) struct Scripts {
+    open: Script,
+    write: Script,
+    look: Script,
+    take_over: Script,
+    ask: Script,
+    remove: Script,
+}
+
+/// Times in Redis.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) lease: Duration,
+    /// How long the keys outlive the last that was heard of their log.
+    pub(super) life: Duration,
+    /// How long the name of an expired log is remembered.
+    pub(super) memory: Duration,
+}
+
+/// What a log begins with.
+pub(super) struct Opening<'a> {
+    pub(super) nonce: &'a str,
+    pub(super) node: &'a str,
+    pub(super) about: &'a [u8],
+    pub(super) grace: Duration,
+}
+
+/// A batch on its way. Its bytes are empty where only the lease is renewed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    pub(super) epoch: u32,
+    pub(super) first: Seq,
+    pub(super) place: Seq,
+    pub(super) bytes: Bytes,
+    pub(super) is_end: bool,
+    pub(super) is_published: bool,
+}
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is there.
+    Ok {
+        /// How many nodes read the log now.
+        readers: u64,
+        /// Somebody asked for a stop.
+        is_cancelled: bool,
+        /// How long the log is to go on unread, at least.
+        grace: Duration,
+    },
+    /// There is nothing of the log.
+    Missing,
+    /// The log ends earlier than the batch begins, here.
+    Hole(Seq),
+    /// Another node has taken the log over.
+    Fenced,
+    /// Another log has its name.
+    Replaced,
+}
+
+/// What there is of a log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Log {
+        nonce: String,
+        about: Bytes,
+        grace: Duration,
+        /// Epoch and number of the last entry.
+        top: (u32, Seq),
+        /// For how long its writer has it for sure.
+        lease: Option<Duration>,
+    },
+    Gone,
+    Missing,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        let topped = |script: &str| Script::new(&format!("{TOP}{script}"));
+        Self {
+            open: Script::new(OPEN),
+            write: topped(WRITE),
+            look: topped(LOOK),
+            take_over: topped(TAKE_OVER),
+            ask: Script::new(ASK),
+            remove: Script::new(REMOVE),
+        }
+    }
+}
+
+impl Scripts {
+    pub(super) async fn open(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        opening: Opening<'_>,
+        times: Times,
+    ) -> Result<(), ScriptError> {
+        let mut call = on(&self.open, keys);
+        call.arg(opening.nonce).arg(opening.node);
+        call.arg(opening.about).arg(millis(opening.grace));
+        call.arg(millis(times.lease)).arg(millis(times.life));
+        run(link, &call).await.map(drop)
+    }
+
+    pub(super) async fn write(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        (nonce, entry): (&str, &Entry),
+        times: Times,
+    ) -> Result<Written, ScriptError> {
+        let mut call = on(&self.write, keys);
+        call.arg(nonce).arg(entry.epoch);
+        call.arg(entry.first.0).arg(entry.place.0);
+        call.arg(&entry.bytes[..]);
+        call.arg(millis(times.lease)).arg(millis(times.life));
+        call.arg(if entry.is_end {
+            millis(times.memory)
+        } else {
+            0
+        });
+        call.arg(u8::from(entry.is_published));
+        let answer = run(link, &call).await?;
+        Ok(match &answer[0][..] {
+            b"ok" => Written::Ok {
+                readers: number(&answer, 1)?,
+                is_cancelled: text(&answer, 2)? == "1",
+                grace: Duration::from_millis(number(&answer, 3)?),
+            },
+            b"hole" => Written::Hole(Seq(number(&answer, 1)?)),
+            b"missing" => Written::Missing,
+            b"fenced" => Written::Fenced,
+            b"replaced" => Written::Replaced,
+            _ => return Err(ScriptError::Answer),
+        })
+    }
+
+    pub(super) async fn look(&self, link: &Link, keys: &Keys) -> Result<Seen, ScriptError> {
+        let answer = run(link, &on(&self.look, keys)).await?;
+        Ok(match &answer[0][..] {
+            b"ok" => Seen::Log {
+                nonce: text(&answer, 1)?.to_owned(),
+                about: answer.get(2).ok_or(ScriptError::Answer)?.clone().into(),
+                grace: Duration::from_millis(number(&answer, 3)?),
+                top: (number(&answer, 4)?, Seq(number(&answer, 5)?)),
+                // Negative where there is no such key.
+                lease: number(&answer, 6).ok().map(Duration::from_millis),
+            },
+            b"gone" => Seen::Gone,
+            b"missing" => Seen::Missing,
+            _ => return Err(ScriptError::Answer),
+        })
+    }
+
+    /// Whether it was taken over by this.
+    pub(super) async fn take_over(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        (nonce, top, entry): (&str, (u32, Seq), &Entry),
+        times: Times,
+    ) -> Result<bool, ScriptError> {
+        let mut call = on(&self.take_over, keys);
+        call.arg(nonce).arg(top.0).arg(top.1.0);
+        call.arg(entry.epoch).arg(entry.place.0);
+        call.arg(&entry.bytes[..]);
+        call.arg(millis(times.life)).arg(millis(times.memory));
+        Ok(run(link, &call).await?[0] == b"ok")
+    }
+
+    /// Asks the writer of a log to look at `what`, `cancel` or `grace` or `look`.
+    pub(super) async fn ask(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        nonce: &str,
+        (what, value): (&str, u64),
+    ) -> Result<(), ScriptError> {
+        let mut call = on(&self.ask, keys);
+        call.arg(nonce).arg(what).arg(value).arg(&keys.name);
+        run(link, &call).await.map(drop)
+    }
+
+    pub(super) async fn remove(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        times: Times,
+    ) -> Result<(), ScriptError> {
+        let mut call = on(&self.remove, keys);
+        call.arg(&keys.name).arg(millis(times.memory));
+        run(link, &call).await.map(drop)
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .min(1 << 50)
+}
+
+fn on<'a>(script: &'a Script, keys: &Keys) -> ScriptInvocation<'a> {
+    let mut call = script.prepare_invoke();
+    for key in [&keys.log, &keys.meta, &keys.lease, &keys.gone, &keys.live] {
+        call.key(key);
+    }
+    call
+}
+
+async fn run(link: &Link, call: &ScriptInvocation<'_>) -> Result<Vec<Vec<u8>>, ScriptError> {
+    let mut connection = link.connection().ok_or(ScriptError::Unreachable)?;
+    let answer: RedisResult<redis::Value> = call.invoke_async(&mut connection).await;
+    let answer = answer.inspect_err(|_| link.doubt())?;
+    let answer = Vec::<Vec<u8>>::from_redis_value(answer).map_err(|_| ScriptError::Answer)?;
+    if answer.is_empty() {
+        return Err(ScriptError::Answer);
+    }
+    Ok(answer)
+}
+
+fn text(answer: &[Vec<u8>], at: usize) -> Result<&str, ScriptError> {
+    let text = answer
+        .get(at)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
+    text.ok_or(ScriptError::Answer)
+}
+
+fn number<T: std::str::FromStr>(answer: &[Vec<u8>], at: usize) -> Result<T, ScriptError> {
+    text(answer, at)?.parse().map_err(|_| ScriptError::Answer)
+}
