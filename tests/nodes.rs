@@ -310,14 +310,24 @@ fn a_node_that_was_stopped_past_its_lease_is_fenced() {
     assert!(rest.contains(r#""code":"upstream_lost""#), "{rest}");
     a.signal(Signal::CONT);
     let late = made.rest();
-    // What was on its way before the stop may still come; nothing from after it, and no end.
     assert!(
         !late.contains("[DONE]") && !late.contains("error"),
         "{late}"
     );
+    // What was sent before the stop may still come. The last of it, of the 20 ms that a batch
+    // may wait, may be lost to the others: who has seen that is told when coming back.
+    let count = |text: &str| text.matches("data: ").count();
+    let (seen, kept) = (8 + count(&late), 8 + count(&rest) - 2);
+    assert!(seen <= kept + 2, "{seen} of {kept}: served past the stop");
+    let events: Vec<_> = rest.split_inclusive("\n\n").collect();
+    let common = seen.min(kept) - 8;
+    assert!(late.starts_with(&events[..common].concat()), "{late}");
+    let back = b.get(&follow(&id, seen));
+    let expected = if seen > kept { "410" } else { "200" };
     assert!(
-        (head.clone() + &rest).starts_with(&(head.clone() + &late)),
-        "{late}"
+        back.head.contains(expected),
+        "{} at {seen} of {kept}",
+        back.head
     );
     let again = a.get(&follow(&id, 0)).rest();
     assert_eq!(again, head + &rest, "it serves what became of it");
