@@ -94,6 +94,7 @@ impl Node {
             .env("TOKENFALL__STORE__POLL", "100ms")
             .env("TOKENFALL__AUTH__TICKET_SECRET", "the same on every node")
             .env("TOKENFALL__MOCK__PROFILE", profile)
+            .env("TOKENFALL__SERVER__DRAIN", "100ms")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -293,6 +294,20 @@ fn when_a_node_is_killed_its_readers_elsewhere_are_told_within_the_lease() {
     assert_eq!(again, head + &rest);
     let view = b.get(&format!("/v1/chat/completions/{id}")).rest();
     assert!(view.contains(r#""status":"failed""#), "{view}");
+}
+
+#[test]
+fn a_node_that_is_asked_to_stop_shares_how_its_streams_ended() {
+    let redis = Redis::start();
+    let (a, b) = (Node::start(&redis, "local"), Node::start(&redis, "local"));
+    let mut made = a.post("/v1/chat/completions", ASK);
+    let mut there = b.get(&follow(&made.id(), 0));
+    let head = made.events(8);
+    assert_eq!(there.events(8), head);
+    a.signal(Signal::TERM);
+    let rest = there.rest();
+    assert_eq!(made.rest(), rest);
+    assert!(rest.contains(r#""code":"shutting_down""#), "{rest}");
 }
 
 #[test]

@@ -212,7 +212,7 @@ impl Log {
         (state.events.iter().cloned().collect(), state.end.clone())
     }
 
-    /// What was kept beside the events, by [`Producer::keep_aside`].
+    /// What was kept beside the events, by [`Producer::keep_aside`](super::Producer::keep_aside).
     pub fn aside(&self) -> Option<Bytes> {
         self.lock().aside.clone()
     }
