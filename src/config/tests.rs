@@ -193,3 +193,34 @@ fn an_upstream_key_is_not_served_to_the_world_by_mistake() {
     assert!(config("0.0.0.0", "open = true").is_ok());
     assert!(config("0.0.0.0", "[auth]\nkeys = [{ name = \"a\", key = \"k\" }]").is_ok());
 }
+
+#[test]
+fn several_nodes_need_an_address_a_secret_and_ids_of_their_own() {
+    let store = |more: &str| {
+        let error = Config::from_toml(&format!("[store]\nkind = \"redis\"\n{more}")).map(drop);
+        error
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    let url = "url = \"redis://:hunter2@127.0.0.1\"\n";
+    let secret = "[auth]\nticket_secret = \"s\"\n";
+    let expect = |settings: &str, start: &str| {
+        let error = store(settings);
+        assert!(error.contains(start), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    };
+    expect("", "store.url: expected where the Redis is");
+    expect(
+        "url = \"http://:hunter2@x\"",
+        "store.url: not the address of a Redis",
+    );
+    expect(
+        &format!("{url}lease = \"1ms\""),
+        "store.lease: expected a duration",
+    );
+    expect(url, "auth.ticket_secret: several nodes");
+    let deterministic = format!("{url}{secret}[mock]\ndeterministic = true");
+    expect(&deterministic, "mock.deterministic: cannot be");
+    assert_eq!(store(&format!("{url}{secret}")), "");
+}

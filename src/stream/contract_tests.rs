@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::stream::{
     AppendError, Batch, Cursor, CursorError, End, Event, Grace, HeartbeatForm, Kind, OnDisconnect,
-    RedisStore, Seq, redis::test_server::TestRedis,
+    RedisStore, Seq, TestRedis,
 };
 
 const OWNER: Owner = Owner([1; 16]);

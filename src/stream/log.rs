@@ -13,24 +13,14 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Batch, Budget, Cursor, CursorError, End, Event, Grace, Id, Owner, Reader, Seq, epochs::Epochs,
+    Batch, Budget, Caps, Cursor, CursorError, End, Event, Grace, Id, Owner, Reader, Seq,
+    epochs::Epochs,
 };
 
 /// What an empty log is counted with in the [`Budget`], so that their number is bounded too.
 const LOG_OVERHEAD: usize = 1024;
 /// What an event is counted with beside its bytes.
 pub(super) const EVENT_OVERHEAD: usize = size_of::<Event>();
-
-/// The limits of one log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caps {
-    /// The largest event.
-    pub event_bytes: usize,
-    /// The largest log.
-    pub log_bytes: usize,
-    /// For an endless log: how many events it keeps. The oldest go first.
-    pub last_events: Option<usize>,
-}
 
 /// What a log is made with.
 #[derive(Debug, Clone)]
@@ -43,17 +33,6 @@ pub struct Spec {
     pub about: Bytes,
     /// How long it goes on unread.
     pub grace: Grace,
-}
-
-/// An event that the log's limits do not admit.
-#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
-pub enum AppendError {
-    /// The event alone is too large.
-    #[error("an event is larger than {0} bytes")]
-    Event(usize),
-    /// The log would be too large with it.
-    #[error("the stream is larger than {0} bytes")]
-    Log(usize),
 }
 
 /// The record of one generation.
@@ -111,12 +90,7 @@ impl Log {
     /// An empty copy of a log that is written elsewhere and may be ahead by `lag`.
     pub(super) fn copy(spec: Spec, budget: Arc<Budget>, lag: Duration) -> Arc<Self> {
         // The original was held to its limits.
-        let caps = Caps {
-            event_bytes: usize::MAX,
-            log_bytes: usize::MAX,
-            last_events: None,
-        };
-        Self::with_lag(spec, caps, budget, Some(lag))
+        Self::with_lag(spec, Caps::NONE, budget, Some(lag))
     }
 
     fn with_lag(spec: Spec, caps: Caps, budget: Arc<Budget>, lag: Option<Duration>) -> Arc<Self> {
@@ -238,7 +212,7 @@ impl Log {
         (state.events.iter().cloned().collect(), state.end.clone())
     }
 
-    /// What was kept beside the events, by [`Producer::keep_aside`].
+    /// What was kept beside the events, by [`Producer::keep_aside`](super::Producer::keep_aside).
     pub fn aside(&self) -> Option<Bytes> {
         self.lock().aside.clone()
     }

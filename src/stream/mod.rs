@@ -5,6 +5,7 @@
 //! reconnecting client receives is decided in [`Log::reader`] and `Reader::poll_batch`.
 
 mod budget;
+mod caps;
 mod cursor;
 mod end;
 mod epochs;
@@ -21,14 +22,18 @@ mod store_settings;
 
 pub use self::redis::{LastWords, RedisStore, SetupError};
 pub use budget::Budget;
+pub use caps::{AppendError, Caps};
 pub use cursor::{Cursor, CursorError, Seq};
 pub use end::End;
 pub use event::{Event, Kind};
 pub use id::{Id, IdError, Owner};
-pub use log::{AppendError, Caps, Log, Spec};
+pub use log::{Log, Spec};
 pub use memory::MemoryStore;
 pub use producer::Producer;
 pub use reader::{Batch, Reader};
 pub use settings::{Grace, HeartbeatForm, OnDisconnect, OnDisconnectError, Settings};
 pub use store::{Lookup, StoreError, StoreFuture, StreamStore};
 pub use store_settings::{OnUnavailable, StoreKind, StoreSettings};
+
+#[cfg(test)]
+use self::redis::test_server::TestRedis;

@@ -230,6 +230,8 @@ impl Drop for RedisStore {
 }
 
 #[cfg(test)]
+mod loss_tests;
+#[cfg(test)]
 mod nodes_tests;
 #[cfg(test)]
 pub(super) mod test_server;

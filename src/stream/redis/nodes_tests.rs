@@ -5,8 +5,6 @@
     reason = "readers of a test need no tracking"
 )]
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use bytes::Bytes;
 use tokio::time::sleep;
 
@@ -15,19 +13,19 @@ use crate::stream::{
     Batch, Cursor, CursorError, End, Event, Grace, Kind, Reader, Seq, memory::tests,
 };
 
-const OWNER: Owner = Owner([1; 16]);
+pub(super) const OWNER: Owner = Owner([1; 16]);
 /// Far longer than anything here takes, far shorter than anyone waits.
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// Two nodes and what they share.
-struct Two {
-    redis: TestRedis,
-    a: RedisStore,
-    b: RedisStore,
+pub(super) struct Two {
+    pub(super) redis: TestRedis,
+    pub(super) a: RedisStore,
+    pub(super) b: RedisStore,
 }
 
 impl Two {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let redis = TestRedis::start();
         let stream = settings();
         let a = redis.node(&stream).await;
@@ -36,7 +34,7 @@ impl Two {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         log_bytes: 1_000_000,
         budget_bytes: 10_000_000,
@@ -44,11 +42,11 @@ fn settings() -> Settings {
     }
 }
 
-fn id() -> Id {
+pub(super) fn id() -> Id {
     Id::new("log-", [1; 16])
 }
 
-fn spec(grace: Duration) -> Spec {
+pub(super) fn spec(grace: Duration) -> Spec {
     Spec {
         id: id(),
         owner: OWNER,
@@ -57,25 +55,25 @@ fn spec(grace: Duration) -> Spec {
     }
 }
 
-fn at(epoch: u32, seq: u64) -> Cursor {
+pub(super) fn at(epoch: u32, seq: u64) -> Cursor {
     Cursor {
         epoch,
         seq: Seq(seq),
     }
 }
 
-fn event(text: &str) -> Event {
+pub(super) fn event(text: &str) -> Event {
     Event {
         kind: Kind::Chunk,
         frame: Bytes::copy_from_slice(text.as_bytes()),
     }
 }
 
-async fn create(store: &RedisStore) -> Producer {
+pub(super) async fn create(store: &RedisStore) -> Producer {
     store.create(spec(SOON)).await.expect("room")
 }
 
-async fn found(store: &RedisStore) -> Arc<Log> {
+pub(super) async fn found(store: &RedisStore) -> Arc<Log> {
     match store
         .find(OWNER, &id())
         .await
@@ -94,7 +92,7 @@ fn text(events: &[Event]) -> String {
 }
 
 /// Reads on until so many events were read in all.
-async fn read_to(reader: &mut Reader, seq: u64) -> String {
+pub(super) async fn read_to(reader: &mut Reader, seq: u64) -> String {
     let mut events = Vec::new();
     let reading = async {
         while reader.cursor().seq.0 < seq {
@@ -105,23 +103,18 @@ async fn read_to(reader: &mut Reader, seq: u64) -> String {
     text(&events)
 }
 
-async fn rest(reader: &mut Reader) -> String {
+pub(super) async fn rest(reader: &mut Reader) -> String {
     text(&timeout(SOON, reader.rest()).await.expect("in time"))
 }
 
 /// Waits for what happens soon.
-async fn soon(is_so: impl Fn() -> bool) {
+pub(super) async fn soon(is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
             sleep(Duration::from_millis(2)).await;
         }
     };
     timeout(SOON, waiting).await.expect("in time");
-}
-
-/// The node is gone from one moment to the next.
-fn kill(store: &RedisStore) {
-    store.shared.stop();
 }
 
 #[tokio::test]
@@ -232,178 +225,6 @@ async fn a_longer_grace_that_was_given_elsewhere_counts_here() {
     let _reader = log.reader(Cursor::START).expect("start");
     log.extend_grace(Grace(SOON * 2));
     soon(|| producer.log().grace() == Grace(SOON * 2)).await;
-}
-
-#[tokio::test]
-async fn when_the_writer_is_lost_readers_elsewhere_are_told_within_the_lease() {
-    let two = Two::start().await;
-    let mut producer = create(&two.a).await;
-    producer.append(event("a;")).expect("within the limits");
-    let log = found(&two.b).await;
-    let mut reader = log.reader(Cursor::START).expect("start");
-    assert_eq!(read_to(&mut reader, 1).await, "a;");
-    sleep(two.redis.settings().lease).await;
-    kill(&two.a);
-    let killed = Instant::now();
-    let expected = format!("{} was lost at 2;done", id());
-    assert_eq!(rest(&mut reader).await, expected);
-    let took = killed.elapsed();
-    assert!(
-        took < two.redis.settings().lease + Duration::from_millis(200),
-        "{took:?}"
-    );
-    assert_eq!(log.end(), Some(End::Failed("upstream_lost".into())));
-    assert_eq!((reader.cursor(), log.top()), (at(2, 3), at(2, 3)));
-    // What only the lost node had seen is not part of the log.
-    let is_known = |cursor| log.reader(cursor).is_ok();
-    assert!(is_known(at(1, 1)) && is_known(at(2, 2)));
-    assert!(!is_known(at(1, 2)) && !is_known(at(3, 3)));
-    // A third node finds the same.
-    let third = two.redis.node(&settings()).await;
-    let mut reader = found(&third).await.reader(at(1, 1)).expect("a place");
-    assert_eq!(
-        (rest(&mut reader).await, reader.cursor()),
-        (expected, at(2, 3))
-    );
-}
-
-#[tokio::test]
-async fn a_writer_that_was_away_too_long_is_fenced_and_its_readers_are_cut() {
-    let redis = TestRedis::start();
-    let b = redis.node(&settings()).await;
-    // A thread of its own that can be stopped, as a process is by SIGSTOP.
-    let thread = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let store = redis.settings();
-    let a = thread.spawn(async move {
-        let last_words: LastWords = Arc::new(|_, _| (Vec::new(), End::Completed));
-        let a = RedisStore::new(&store, &settings(), last_words).expect("a valid URL");
-        assert!(a.connected(SOON).await);
-        a
-    });
-    let a = a.await.expect("no panic");
-    let mut producer = create(&a).await;
-    producer.append(event("a;")).expect("within the limits");
-    let mut here = found(&a).await.reader(Cursor::START).expect("start");
-    let mut there = found(&b).await.reader(Cursor::START).expect("start");
-    assert_eq!(
-        (read_to(&mut here, 1).await, read_to(&mut there, 1).await),
-        ("a;".into(), "a;".into())
-    );
-    sleep(redis.settings().lease).await;
-    let (go_on, stopped) = std::sync::mpsc::sync_channel::<()>(0);
-    let stop = thread.spawn(async move { stopped.recv() });
-    assert!(rest(&mut there).await.ends_with("was lost at 2;done"));
-    producer.append(event("late;")).expect("within the limits");
-    let mut events = Vec::new();
-    let unsure = timeout(Duration::from_millis(50), here.batch(&mut events)).await;
-    assert!(
-        unsure.is_err(),
-        "nobody is served before the lease is renewed"
-    );
-    go_on.send(()).expect("it waits");
-    stop.await.expect("no panic").expect("it went on");
-    let batch = timeout(SOON, here.batch(&mut events))
-        .await
-        .expect("in time");
-    assert_eq!(
-        (batch, events.len()),
-        (Batch::Lost, 0),
-        "no reader sees both"
-    );
-    timeout(SOON, producer.log().cancelled())
-        .await
-        .expect("the upstream is let go");
-    producer.finish([event("late too")], End::Completed);
-    // Here, too, the log is now the one that was taken over.
-    let mut again = found(&a).await.reader(at(1, 1)).expect("a place");
-    assert!(rest(&mut again).await.ends_with("was lost at 2;done"));
-    drop(a);
-    thread.shutdown_background();
-}
-
-#[tokio::test]
-async fn a_lost_publish_is_a_delay_and_not_a_hang() {
-    let two = Two::start().await;
-    let mut producer = create(&two.a).await;
-    let mut reader = found(&two.b).await.reader(Cursor::START).expect("start");
-    producer.append(event("a;")).expect("within the limits");
-    assert_eq!(read_to(&mut reader, 1).await, "a;");
-    two.a.shared.drops_publishes.store(true, Relaxed);
-    producer.append(event("b;")).expect("within the limits");
-    assert_eq!(read_to(&mut reader, 2).await, "b;", "the poll finds it");
-    producer.append(event("c;")).expect("within the limits");
-    sleep(Duration::from_millis(50)).await;
-    two.a.shared.drops_publishes.store(false, Relaxed);
-    producer.append(event("d;")).expect("within the limits");
-    producer.finish([event("e;")], End::Completed);
-    assert_eq!(rest(&mut reader).await, "c;d;e;", "the hole is read again");
-}
-
-#[tokio::test]
-async fn redis_may_go_away_and_come_back_empty() {
-    let mut two = Two::start().await;
-    let mut producer = create(&two.a).await;
-    let mut here = found(&two.a).await.reader(Cursor::START).expect("start");
-    let mut there = found(&two.b).await.reader(Cursor::START).expect("start");
-    producer.append(event("a;")).expect("within the limits");
-    assert_eq!(read_to(&mut there, 1).await, "a;");
-    two.redis.stop();
-    soon(|| !two.a.is_available()).await;
-    let refused = two.a.create(spec(SOON)).await.err();
-    assert_eq!(refused, Some(StoreError::Unavailable));
-    producer.append(event("b;")).expect("within the limits");
-    assert_eq!(read_to(&mut here, 2).await, "a;b;", "the owner's go on");
-    sleep(two.redis.settings().lease * 2).await;
-    producer.append(event("c;")).expect("within the limits");
-    assert_eq!(read_to(&mut here, 3).await, "c;", "past the lease too");
-    two.redis.start_again();
-    assert_eq!(read_to(&mut there, 3).await, "b;c;", "the others catch up");
-    producer.finish([event("d;")], End::Completed);
-    assert_eq!(rest(&mut there).await, "d;");
-    let third = two.redis.node(&settings()).await;
-    let mut reader = found(&third).await.reader(Cursor::START).expect("start");
-    assert_eq!(
-        rest(&mut reader).await,
-        "a;b;c;d;",
-        "filled again from the first"
-    );
-}
-
-#[tokio::test]
-async fn without_redis_new_streams_may_be_served_unshared_and_are_shared_later() {
-    let mut two = Two::start().await;
-    let stream = settings();
-    let tolerant = StoreSettings {
-        on_unavailable: OnUnavailable::Unshared,
-        ..two.redis.settings()
-    };
-    let node = two.redis.node_with(&tolerant, &stream).await;
-    two.redis.stop();
-    let mut producer = create(&node).await;
-    producer.append(event("a;")).expect("within the limits");
-    let mut here = found(&node).await.reader(Cursor::START).expect("start");
-    assert_eq!(read_to(&mut here, 1).await, "a;");
-    assert!(node.is_available());
-    two.redis.start_again();
-    soon(|| two.b.is_available()).await;
-    let there = async {
-        loop {
-            match two.b.find(OWNER, &id()).await {
-                Ok(Lookup::Found(log)) => return log,
-                Ok(Lookup::Unknown | Lookup::Expired) | Err(_) => {
-                    sleep(Duration::from_millis(5)).await;
-                }
-            }
-        }
-    };
-    let there = timeout(SOON, there).await.expect("in time");
-    producer.finish([event("b;")], End::Completed);
-    let mut reader = there.reader(Cursor::START).expect("start");
-    assert_eq!(rest(&mut reader).await, "a;b;");
 }
 
 #[tokio::test]
