@@ -1,9 +1,6 @@
 //! Who calls: by a key, or by the ticket of one completion.
 
-use std::{
-    future::{Ready, ready},
-    time::SystemTime,
-};
+use std::future::{Ready, ready};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -14,7 +11,7 @@ use actix_web::{
 
 use super::{ApiError, State, query::Follow};
 use crate::{
-    completion::{Credentials, Failure},
+    completion::{Credentials, Failure, now},
     stream::Owner,
 };
 
@@ -125,10 +122,4 @@ fn cookie(request: &HttpRequest) -> Option<String> {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

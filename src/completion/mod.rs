@@ -29,5 +29,5 @@ pub use failure::{Code, Failure};
 pub use follow::Followed;
 pub use last_words::last_words;
 pub use pumps::Pumps;
-pub use service::{Ask, Completion, Readiness, Service, Shared, Started};
+pub use service::{Ask, Completion, Readiness, Service, Shared, Started, now};
 pub use stored::{Page, Stored, StoredSettings};
