@@ -83,10 +83,10 @@ impl Service {
     /// # Errors
     /// Those of [`find`](Self::find).
     pub async fn describe(&self, owner: Owner, id: &str) -> Result<Bytes, Failure> {
-        match self.find(owner, id).await {
-            Ok(log) => view::describe(log).await,
-            // A stored completion outlives its stream.
-            Err(failure) => self.shared.stored.get(owner, id).ok_or(failure),
+        // A stored completion outlives its stream, and has its labels.
+        match self.shared.stored.get(owner, id) {
+            Some(stored) => Ok(stored),
+            None => view::describe(self.find(owner, id).await?).await,
         }
     }
 

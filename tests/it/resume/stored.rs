@@ -89,6 +89,17 @@ fn what_is_kept_outlives_its_stream_with_labels_and_messages() {
 }
 
 #[test]
+fn what_is_kept_has_its_labels_while_its_stream_is_there_too() {
+    let server = spawn("[mock]\nprofile = 'instant'").expect("a server");
+    let id = store(&server, 3);
+    let kept = get(server.address(), &path(&id, ""), &[]).json();
+    assert_eq!(
+        (&kept["metadata"], &kept["status"]),
+        (&json!({"n": "3"}), &json!("completed"))
+    );
+}
+
+#[test]
 fn a_streamed_completion_is_kept_whole() {
     let server = server();
     let reply = fetch(server.address(), &post(stream_with(r#""store":true"#), &[]));
