@@ -88,22 +88,23 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.closing(http.client.HTTPConnection(self.server_address, timeout=30)) as upstream:
             upstream.request(self.command, self.path, body or None, headers | {"connection": "close"})
             reply = upstream.getresponse()
-            is_stream = reply.getheader("content-type", "").startswith("text/event-stream")
-            self.send_head(reply, is_stream)
-            if is_stream:
+            if reply.getheader("content-type", "").startswith("text/event-stream"):
                 self.send_events(reply, self.cuts.plan.pop(0) if self.cuts.plan else None)
             else:
+                self.send_head(reply, "connection: close")
                 self.connection.sendall(reply.read())
 
     do_GET = do_POST = do_DELETE = do_OPTIONS = relay
 
-    def send_head(self, reply: http.client.HTTPResponse, is_stream: bool):
-        lines = [f"HTTP/1.1 {reply.status} {reply.reason}", "connection: close"]
-        lines += [f"{name}: {value}" for name, value in reply.getheaders() if name.lower() not in HOP_BY_HOP]
-        lines += ["transfer-encoding: chunked"] if is_stream else []
-        self.connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    def send_head(self, reply: http.client.HTTPResponse, *more: str):
+        headers = [f"{name}: {value}" for name, value in reply.getheaders() if name.lower() not in HOP_BY_HOP]
+        lines = [f"HTTP/1.1 {reply.status} {reply.reason}", *headers, *more, "", ""]
+        self.connection.sendall("\r\n".join(lines).encode())
 
     def send_events(self, reply: http.client.HTTPResponse, cut: Cut | None):
+        # With `connection: close` the cut would not be one to Node: it takes the connection's end for the body's.
+        is_broken = cut is not None and cut.how != "end"
+        self.send_head(reply, "transfer-encoding: chunked", *([] if is_broken else ["connection: close"]))
         left = cut.at if cut else None
         while left != 0 and (piece := reply.read1()):
             self.connection.sendall(transfer_chunk(piece[:left]))
