@@ -12,6 +12,7 @@ mod error;
 mod fallback;
 mod follow;
 mod health;
+mod line;
 mod models;
 pub mod openapi;
 mod origin;
@@ -19,6 +20,7 @@ mod query;
 mod reply;
 mod request_id;
 mod settings;
+mod stage;
 mod stored;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use body::Bodies;
 pub use error::ApiError;
+pub use line::Line;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
@@ -51,6 +54,8 @@ pub struct State {
     pub forward_headers: Vec<String>,
     /// The streams that are being written.
     pub bodies: Bodies,
+    /// No model is behind this server but the mock.
+    pub is_all_mock: bool,
 }
 
 /// Every resource, a line each.
