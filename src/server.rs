@@ -166,11 +166,10 @@ async fn serve(
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
         .on_connect(move |connection, data| {
-            if let Some(connection) = connection.downcast_ref::<TcpStream>() {
-                set_write_deadline(connection, write_deadline);
-                if is_all_mock {
-                    data.insert(Line::to(connection));
-                }
+            let connection = connection.downcast_ref::<TcpStream>();
+            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
+            if let (Some(connection), true) = (connection, is_all_mock) {
+                data.insert(Line::to(connection));
             }
         })
         .shutdown_timeout(LAST_WRITES.as_secs())
@@ -186,16 +185,18 @@ async fn serve(
         () = control.tend() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
-    // Other nodes have to know how the streams of this one ended. What is late is lost to them.
-    if tokio::time::timeout(LAST_WRITES, store.settle())
-        .await
-        .is_err()
-    {
-        tracing::warn!("not every stream's end could be shared");
-    }
+    settle(&*store).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     server.await.map_err(ServeError::Stopped)
+}
+
+/// Other nodes have to know how the streams of this one ended. What is late is lost to them.
+async fn settle(store: &dyn StreamStore) {
+    let settled = tokio::time::timeout(LAST_WRITES, store.settle()).await;
+    if settled.is_err() {
+        tracing::warn!("not every stream's end could be shared");
+    }
 }
 
 /// Where streams are kept. It has its tasks on this thread, which lives as long as the server.
@@ -235,6 +236,7 @@ impl Shared {
         address: SocketAddr,
         store: Arc<dyn StreamStore>,
     ) -> Result<Self, ServeError> {
+        let control = Arc::new(control(config)?);
         let state = State {
             keyring: Keyring::new(&config.auth)?,
             tickets: Tickets::new(&config.auth.ticket_secret)?,
@@ -243,9 +245,8 @@ impl Shared {
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
-            is_all_mock: config.is_all_mock(),
+            mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
-        let control = Arc::new(control(config)?);
         let completions = completion::Shared {
             store,
             settings: Arc::clone(&state.stream),

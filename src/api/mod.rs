@@ -13,6 +13,7 @@ mod fallback;
 mod follow;
 mod health;
 mod line;
+mod mock_admin;
 mod models;
 pub mod openapi;
 mod origin;
@@ -30,6 +31,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use body::Bodies;
 pub use error::ApiError;
 pub use line::Line;
+pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
@@ -54,8 +56,8 @@ pub struct State {
     pub forward_headers: Vec<String>,
     /// The streams that are being written.
     pub bodies: Bodies,
-    /// No model is behind this server but the mock.
-    pub is_all_mock: bool,
+    /// What tests may look at and steer, where nothing is served but the mock.
+    pub mock: Option<MockHandle>,
 }
 
 /// Every resource, a line each.
@@ -70,6 +72,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(follow::cancel)
         .service(stored::messages)
         .service(activity::follow)
+        .service(mock_admin::list_requests)
+        .service(mock_admin::clear_requests)
+        .service(mock_admin::verify)
+        .service(mock_admin::list_scenarios)
+        .service(mock_admin::set_scenarios)
+        .service(mock_admin::reset)
         .service(models::list)
         .service(models::retrieve)
         .service(health::live)

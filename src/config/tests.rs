@@ -60,7 +60,11 @@ const WRONG: [(&str, &[&str]); 19] = [
     ),
     (
         "[mock]\nprofile = \"warp\"",
-        &["config:2: mock.profile: ", "\"warp\"", "hosted, instant, local"],
+        &[
+            "config:2: mock.profile: ",
+            "\"warp\"",
+            "hosted, instant, local",
+        ],
     ),
     (
         "[mock.profiles.slow]\nspread = 11",
