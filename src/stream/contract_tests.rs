@@ -78,6 +78,10 @@ impl StreamStore for TwoNodes {
         self.b.remove(owner, id)
     }
 
+    fn shelf(&self, name: &'static str, limits: ShelfLimits) -> Arc<dyn Shelf> {
+        self.b.shelf(name, limits)
+    }
+
     fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.a.tend()
     }
