@@ -41,7 +41,7 @@ impl Service {
                 Err(Failure::new(Code::StreamExpired, message))
             }
             Ok(Lookup::Unknown) => Err(not_found(id.as_str())),
-            Err(error) => Err(Failure::new(Code::Overloaded, error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 

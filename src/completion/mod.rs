@@ -19,6 +19,7 @@ mod pumps;
 mod service;
 mod stored;
 mod stored_service;
+mod unfilled;
 mod view;
 
 pub use crate::backend::Credentials;

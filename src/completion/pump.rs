@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Code, Completion, Failure, Shared,
-    claims::Claim,
     frame::Framer,
     ledger,
     progress::{Incomplete, Progress},
@@ -46,8 +45,6 @@ pub(super) struct Pump {
     // The upstream's count of tokens, once it came.
     usage: Option<Bytes>,
     attempts: u32,
-    // The idempotency key, until it is known whether it is kept.
-    claim: Option<Claim>,
     shared: Shared,
     started: Instant,
 }
@@ -73,16 +70,9 @@ impl Pump {
             is_whole: false,
             usage: None,
             attempts: 0,
-            claim: None,
             shared,
             started: Instant::now(),
         }
-    }
-
-    /// With the idempotency key that the request came with.
-    pub(super) fn with_claim(mut self, claim: Option<Claim>) -> Self {
-        self.claim = claim;
-        self
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
@@ -223,9 +213,6 @@ impl Pump {
 
     /// The answer has said something.
     fn has_begun(&mut self, now: Instant) {
-        if let Some(claim) = self.claim.take() {
-            claim.keep();
-        }
         let after = millis(now.duration_since(self.started));
         let id = self.completion.log.id();
         self.shared.activity.first_token(id, after);
@@ -267,9 +254,6 @@ impl Pump {
                 (Some(event), end)
             }
         };
-        if let (Some(claim), None) = (self.claim.take(), &failure) {
-            claim.keep();
-        }
         let done = (!self.is_whole).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());

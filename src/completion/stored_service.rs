@@ -61,7 +61,7 @@ impl Service {
         match (log, Id::parse(id)) {
             (Ok(_), Ok(id)) => {
                 let removed = self.shared.store.remove(owner, &id).await;
-                removed.map_err(|error| Failure::new(Code::Overloaded, error.to_string()))
+                removed.map_err(Failure::from)
             }
             (Ok(_) | Err(_), _) if was_stored => Ok(()),
             (Err(failure), _) => Err(failure),
