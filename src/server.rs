@@ -235,7 +235,7 @@ impl Shared {
         };
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
-            stored: Arc::new(Stored::new(config.stored.clone())),
+            stored: Arc::new(Stored::new(store.shelf("stored", config.stored.limits()))),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),

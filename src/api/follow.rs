@@ -49,6 +49,7 @@ use crate::{
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept, or has no such place.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/chat/completions/{id}")]
@@ -104,6 +105,7 @@ pub(super) async fn retrieve(
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept, or has no such place.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/chat/completions/{id}/stream")]
@@ -133,6 +135,7 @@ pub(super) async fn follow(
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[post("/v1/chat/completions/{id}/cancel")]

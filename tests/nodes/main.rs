@@ -9,4 +9,5 @@
 
 mod cluster;
 mod idempotency;
+mod stored;
 mod streams;
