@@ -12,7 +12,7 @@ use super::{
     body::Show,
     caller::Holder,
     openapi::ChatEvent,
-    query::{Follow, is_official_sdk, wants_ids},
+    query::{is_official_sdk, wants_ids},
     reply,
 };
 use crate::{
@@ -60,10 +60,10 @@ pub(super) async fn retrieve(
     service: Data<Service>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = Follow::of(&request)?;
     if accepts_events(&request) {
         return event_source(holder, &id, &request, (&service, &state)).await;
     }
+    let query = &holder.follow;
     if !query.is_streaming {
         let completion = service.describe(holder.owner, &id).await?;
         return Ok(HttpResponse::Ok()
@@ -157,7 +157,7 @@ async fn event_source(
     at: (&Service, &State),
 ) -> Result<HttpResponse, ApiError> {
     let (service, state) = at;
-    let query = Follow::of(request)?;
+    let query = &holder.follow;
     let show = Show {
         has_ids: true,
         has_names: query.is_named,
@@ -189,7 +189,7 @@ fn stream(followed: Followed, show: Show, holder: Holder, state: &State) -> Http
     let log = followed.reader.log();
     response.insert_header(("x-completion-id", log.id().as_str()));
     reply::add_ticket(&mut response, log, &followed.about, (state, false));
-    if holder.ticket.is_some() {
+    if holder.is_by_ticket {
         reply::without_referrer(&mut response);
     }
     reply::stream(response, followed.reader, show, state)
