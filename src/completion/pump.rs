@@ -319,7 +319,8 @@ impl Pump {
                 Ok(Lookup::Unknown) => return,
                 Ok(Lookup::Expired) | Err(_) => break,
             }
-            if self.shared.stored.put(kept).await.is_ok() {
+            // One that is there is this one: only the answer was lost then.
+            if self.shared.stored.put_new(kept).await.is_ok() {
                 return;
             }
             backoff = (backoff * 2).min(BACKOFF.1);

@@ -96,21 +96,20 @@ impl Stored {
         Self { shelf }
     }
 
-    /// Keeps one more, in place of another of its id; again does no harm.
+    /// Keeps one more, in place of another of its id.
     pub(super) async fn put(&self, kept: &Kept) -> Result<(), StoreError> {
-        let (owner, id) = (kept.owner, &kept.id);
-        let put = || {
-            self.shelf
-                .put(owner, id, kept.head.clone(), kept.body.clone())
-        };
-        match put().await? {
-            Some(there) if there.body != kept.body => {
-                self.shelf.remove(owner, id, None).await?;
-                put().await.map(drop)
-            }
-            // Put before, by a request whose answer was lost.
-            Some(_) | None => Ok(()),
+        if !self.put_new(kept).await? {
+            self.shelf.remove(kept.owner, &kept.id, None).await?;
+            self.put_new(kept).await?;
         }
+        Ok(())
+    }
+
+    /// Keeps one more unless there is one of its id; whether there was none.
+    pub(super) async fn put_new(&self, kept: &Kept) -> Result<bool, StoreError> {
+        let (head, body) = (kept.head.clone(), kept.body.clone());
+        let there = self.shelf.put(kept.owner, &kept.id, head, body).await?;
+        Ok(there.is_none())
     }
 
     /// One of them, as JSON.

@@ -139,31 +139,23 @@ async fn what_is_picked_is_found_behind_any_number_of_others() {
 }
 
 #[tokio::test]
-async fn the_same_again_is_kept_once_and_another_of_its_id_instead() {
+async fn another_of_the_same_id_takes_its_place_and_the_same_again_changes_nothing() {
     let stored = stored(&["a", "b"]).await;
-    let labels = BTreeMap::from([("color".to_owned(), "blue".to_owned())]);
-    let labelled = stored.label(OWNER, id(1).as_str(), labels).await;
-    assert!(labelled.expect("an answer").is_some());
-    stored.put(&kept(1, "a")).await.expect("room");
     let get = async || {
         let got = stored.get(OWNER, id(1).as_str()).await;
         let json = got.expect("an answer").expect("it");
-        serde_json::from_slice::<Value>(&json).expect("JSON")
+        serde_json::from_slice::<Value>(&json).expect("JSON")["metadata"].clone()
     };
-    assert_eq!(get().await["metadata"], json!({"color": "blue"}));
-    let other = Kept {
-        body: json!({"completion": {"id": id(1).as_str(), "x": 1}, "messages": []})
-            .to_string()
-            .into(),
-        ..kept(1, "a")
-    };
-    stored.put(&other).await.expect("room");
-    assert_eq!(
-        (&get().await["x"], &get().await["metadata"]),
-        (&json!(1), &json!({"n": "1"}))
-    );
+    let labels = BTreeMap::from([("color".to_owned(), "blue".to_owned())]);
+    let labelled = stored.label(OWNER, id(1).as_str(), labels).await;
+    assert!(labelled.expect("an answer").is_some());
+    assert_eq!(stored.put_new(&kept(1, "a")).await, Ok(false));
+    assert_eq!(get().await, json!({"color": "blue"}));
+    assert_eq!(stored.put(&kept(1, "a")).await, Ok(()));
+    assert_eq!(get().await, json!({"n": "1"}));
     let list = stored.list(OWNER, &Picked::default(), &page()).await;
-    assert_eq!(ids(&list.expect("an answer").expect("a page")), [2, 1]);
+    let list = list.expect("an answer").expect("a page");
+    assert_eq!(ids(&list), [2, 1], "the newest is the last");
 }
 
 #[tokio::test]
