@@ -1,10 +1,10 @@
 //! The same `Idempotency-Key` is the same completion, whichever node is asked.
 
-use std::{thread, time::Instant};
+use std::thread;
 
 use rustix::process::Signal;
 
-use crate::cluster::{ASK, LEASE, Node, Redis, Reply, follow};
+use crate::cluster::{ASK, Node, Redis, Reply, follow};
 
 const KEY: &str = "idempotency-key: order-17\r\n";
 
@@ -84,11 +84,9 @@ fn a_killed_node_leaves_no_key_taken() {
     let (a, b) = (Node::start(&redis, "local"), Node::start(&redis, "local"));
     let id = ask(&a, &in_background()).id();
     a.signal(Signal::KILL);
-    let killed = Instant::now();
     let lost = b.get(&follow(&id, 0)).rest();
     assert!(lost.contains(r#""code":"upstream_lost""#), "{lost}");
     let again = ask(&b, ASK);
-    assert!(killed.elapsed() < LEASE * 4, "{:?}", killed.elapsed());
     assert_ne!(again.id(), id);
     let whole = again.rest();
     assert!(

@@ -186,7 +186,7 @@ fn what_ends_while_redis_is_away_is_stored_when_it_is_back() {
         let list = a.get(path);
         assert!(list.head.contains("503"), "{}", list.head);
         assert!(list.head.contains("retry-after: 1"), "{}", list.head);
-        assert!(asked.elapsed() < LEASE * 2, "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < LEASE * 5, "{:?}", asked.elapsed());
     }
     assert!(a.send("DELETE", &unwanted, "").head.contains("503"));
     let here = json(&a, &format!("{ALL}/{id}"));

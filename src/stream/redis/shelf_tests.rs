@@ -31,12 +31,12 @@ async fn nobody_waits_long_for_a_redis_that_is_away_or_silent() {
     assert_eq!(put().await, Err(StoreError::Unavailable));
     assert_eq!(shelf.get(OWNER, &id()).await, Err(StoreError::Unavailable));
     let (took, patience) = (asked.elapsed(), two.a.shared.patience);
-    assert!(took < patience * 6, "{took:?} with {patience:?}");
+    assert!(took < patience * 20, "{took:?} with {patience:?}");
     two.redis.stop();
     soon(|| !two.a.is_available()).await;
     let asked = Instant::now();
     assert_eq!(put().await, Err(StoreError::Unavailable));
-    assert!(asked.elapsed() < patience / 2, "nothing is waited for");
+    assert!(asked.elapsed() < patience, "nothing is waited for");
     two.redis.start_again();
     soon(|| two.a.is_available()).await;
     assert_eq!(put().await, Ok(None));
