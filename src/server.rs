@@ -24,7 +24,7 @@ use crate::{
     access::{Keyring, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Clocks, ModelSettings, Route, Router,
+        Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
         mock::{Control, Mock, scenario::LoadError},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
@@ -234,6 +234,8 @@ struct Shared {
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
+    // Of each model's upstreams.
+    health: Arc<[Vec<Arc<Health>>]>,
     completions: completion::Shared,
 }
 
@@ -268,6 +270,7 @@ impl Shared {
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
             control,
+            health: health(config),
             completions,
         })
     }
@@ -282,36 +285,75 @@ impl Shared {
     }
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
-        if self.config.is_all_mock() {
-            let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
-            let mock = Mock::new(self.config.mock.clone(), control, tokens);
-            return Ok(vec![Route {
-                name: "*".to_owned(),
-                backend: Rc::new(mock),
-                clocks: Clocks::default(),
-            }]);
+        if self.config.models.is_empty() {
+            return Ok(vec![self.mock("*", Clocks::default())]);
         }
-        self.config.models.iter().map(|m| self.route(m)).collect()
+        let models = self.config.models.iter().zip(&*self.health);
+        models
+            .map(|(model, health)| self.route(model, health))
+            .collect()
     }
 
-    fn route(&self, model: &ModelSettings) -> Result<Route, UpstreamSettingsError> {
+    /// A model that the mock answers for.
+    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+        let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
+        let mock = Mock::new(self.config.mock.clone(), control, tokens);
+        let target = target("mock", Rc::new(mock), 1, Arc::default());
+        Route {
+            name: name.to_owned(),
+            targets: [target].into(),
+            balance: Balance::Ordered,
+            clocks,
+        }
+    }
+
+    fn route(
+        &self,
+        model: &ModelSettings,
+        health: &[Arc<Health>],
+    ) -> Result<Route, UpstreamSettingsError> {
+        if model.mock {
+            return Ok(self.mock(&model.name, model.clocks()));
+        }
         let limits = Limits {
             event_bytes: self.config.stream.event_bytes,
             whole_bytes: self.config.stream.log_bytes,
         };
-        let [upstream] = &model.upstreams[..] else {
-            return Err(UpstreamSettingsError {
-                key: "upstreams",
-                reason: "expected exactly one".to_owned(),
+        let targets = model
+            .upstreams
+            .iter()
+            .zip(health)
+            .map(|(upstream, health)| {
+                let backend = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+                let health = Arc::clone(health);
+                Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
-        };
-        let backend: Rc<dyn Backend> = Rc::new(Upstream::new(upstream, model.connect, limits)?);
         Ok(Route {
             name: model.name.clone(),
-            backend,
+            targets: targets.collect::<Result<_, _>>()?,
+            balance: model.balance,
             clocks: model.clocks(),
         })
     }
+}
+
+fn target(label: &str, backend: Rc<dyn Backend>, weight: u32, health: Arc<Health>) -> Target {
+    Target {
+        label: label.into(),
+        backend,
+        health,
+        weight,
+        turn: Rc::default(),
+    }
+}
+
+/// How the upstreams of each model are doing: nobody knows yet.
+fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
+    let unknown = |model: &ModelSettings| {
+        let upstreams = model.upstreams.iter();
+        upstreams.map(|_| Arc::default()).collect()
+    };
+    config.models.iter().map(unknown).collect()
 }
 
 /// What the workers of the mock share. Where it serves alone, `prompts` is its folder if nothing

@@ -30,6 +30,10 @@ const WRONG_TYPE: &str = "text/html; charset=utf-8";
 pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header(("x-completion-id", completion.log.id().as_str()));
+    match completion.attempts() {
+        0 => {}
+        attempts => drop(response.insert_header(("x-stream-attempts", attempts.to_string()))),
+    }
     for (name, value) in completion.headers() {
         response.append_header((&name[..], &value[..]));
     }

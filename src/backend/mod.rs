@@ -4,6 +4,7 @@
 //! of logs, nor which status a client gets. Start at [`Backend`].
 
 mod error;
+mod health;
 pub mod mock;
 mod router;
 pub mod upstream;
@@ -16,7 +17,8 @@ use serde::Deserialize;
 use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
-pub use router::{ModelSettings, Route, Router};
+pub use health::{Attempt, Health, Readiness};
+pub use router::{Balance, ModelSettings, Route, Router, Target};
 
 use crate::{
     openai::{ChatRequest, Facts, Model},

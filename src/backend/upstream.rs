@@ -35,6 +35,9 @@ pub struct UpstreamSettings {
     /// The model's name there, when it has another.
     #[serde(default)]
     pub model: Option<String>,
+    /// How much of the requests it takes, compared with the model's other upstreams.
+    #[serde(default = "weight")]
+    pub weight: u32,
     /// Headers to add to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -47,6 +50,19 @@ pub struct UpstreamSettings {
 }
 
 impl UpstreamSettings {
+    /// What it is called in logs and metrics: its host and port.
+    pub fn label(&self) -> String {
+        let url = Url::parse(&self.base_url).ok();
+        let host = url
+            .as_ref()
+            .and_then(|url| Some((url.host_str()?, url.port())));
+        match host {
+            Some((host, Some(port))) => format!("{host}:{port}"),
+            Some((host, None)) => host.to_owned(),
+            None => self.base_url.clone(),
+        }
+    }
+
     /// A key is configured, or another means in the headers (Azure takes keys in `api-key`).
     pub fn has_credentials(&self) -> bool {
         let is_credential = |name: &String| {
@@ -56,6 +72,10 @@ impl UpstreamSettings {
         };
         self.key.is_some() || self.headers.keys().any(is_credential)
     }
+}
+
+fn weight() -> u32 {
+    1
 }
 
 fn ask_usage() -> bool {

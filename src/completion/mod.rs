@@ -16,6 +16,7 @@ mod ledger;
 mod progress;
 mod pump;
 mod pumps;
+mod release;
 mod service;
 mod stored;
 mod stored_service;

@@ -2,7 +2,10 @@
 
 use std::{
     rc::Rc,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -97,6 +100,7 @@ pub struct Completion {
     // made it.
     head: OnceLock<(Headers, Option<Arc<Plan>>)>,
     failure: OnceLock<Failure>,
+    attempts: AtomicU32,
 }
 
 impl Completion {
@@ -106,7 +110,17 @@ impl Completion {
             about,
             head: OnceLock::new(),
             failure: OnceLock::new(),
+            attempts: AtomicU32::new(0),
         }
+    }
+
+    /// How many upstreams were asked up to now; 0 where it is not made here.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_attempt(&self) -> u32 {
+        self.attempts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The backend's headers for the client, once they are there.
@@ -165,7 +179,9 @@ impl Service {
         let Some(route) = self.router.route(model) else {
             return Err(unknown_model(model));
         };
-        let identity = match route.backend.identity(&ask.request, &ask.headers) {
+        let first = route.targets.first();
+        let fixed = first.and_then(|first| first.backend.identity(&ask.request, &ask.headers));
+        let identity = match fixed {
             Some(identity) if !self.shared.store.has_shared_ids() => identity,
             Some(Identity { created, .. }) => Identity {
                 created,

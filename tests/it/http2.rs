@@ -45,7 +45,9 @@ async fn leave(proxy: &Proxy, until: &str) -> Instant {
 
 fn leaving(script: Script, until: &str) {
     let proxy = start(script);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let left = runtime.expect("a runtime").block_on(leave(&proxy, until));
     proxy.upstream.departure();
     let noticed = left.elapsed();

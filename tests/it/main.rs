@@ -14,6 +14,7 @@
 )]
 
 mod chunks;
+mod failover;
 mod gate;
 mod http;
 mod proxy;
