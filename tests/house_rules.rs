@@ -81,7 +81,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 6] = [
+const MAY_NAME: [(&str, &[&str]); 8] = [
     ("actix_web", &["api/", "server.rs"]),
     ("reqwest", &["backend/upstream.rs"]),
     ("rustls", &["backend/upstream.rs"]),
@@ -91,6 +91,8 @@ const MAY_NAME: [(&str, &[&str]); 6] = [
         &["stream/redis/", "stream/mod.rs", "stream/contract_tests.rs"],
     ),
     ("tiktoken_rs", &["tokens.rs"]),
+    ("regex_syntax", &["backend/mock/generate/"]),
+    ("fancy_regex", &["backend/mock/generate/"]),
     ("anyhow", &["main.rs", "cli/"]),
 ];
 
