@@ -31,11 +31,12 @@ class Cut:
 
 @dataclass
 class Asked:
-    """One request."""
+    """One request, and what it was answered with."""
 
     method: str
     target: str
     headers: dict[str, str]
+    status: int | None = None
 
 
 @dataclass
@@ -84,10 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.cuts.asked.append(Asked(self.command, self.path, headers))
+        asked = Asked(self.command, self.path, headers)
+        self.cuts.asked.append(asked)
         with contextlib.closing(http.client.HTTPConnection(self.server_address, timeout=30)) as upstream:
             upstream.request(self.command, self.path, body or None, headers | {"connection": "close"})
             reply = upstream.getresponse()
+            asked.status = reply.status
             if reply.getheader("content-type", "").startswith("text/event-stream"):
                 self.send_events(reply, self.cuts.plan.pop(0) if self.cuts.plan else None)
             else:
