@@ -9,70 +9,21 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use redis::Redis;
 use rustix::process::{Pid, Signal, kill_process};
+
+#[path = "it/redis.rs"]
+mod redis;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tokenfall");
 const LEASE: Duration = Duration::from_secs(1);
 const ASK: &str =
     r#"{"model":"m","stream":true,"seed":7,"messages":[{"role":"user","content":"Tell me é"}]}"#;
-
-/// A redis-server without persistence, ended with this process at the latest.
-struct Redis {
-    port: u16,
-    shell: Option<Child>,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let mut redis = Self { port, shell: None };
-        redis.start_again();
-        redis
-    }
-
-    fn start_again(&mut self) {
-        // The shell ends the server when its own input does.
-        let script = format!(
-            "command -v redis-server >/dev/null || exit 9
-             redis-server --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
-             cat >/dev/null; kill -KILL $!; wait",
-            self.port
-        );
-        let mut shell = Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if let Ok(Some(_)) = shell.try_wait() {
-                panic!("redis-server was not found: scripts/setup installs it");
-            }
-            std::thread::yield_now();
-        }
-        self.shell = Some(shell);
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut shell) = self.shell.take() {
-            drop(shell.stdin.take());
-            shell.wait().expect("its end");
-        }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// A node. It is killed when it is dropped.
 struct Node {
@@ -86,10 +37,7 @@ impl Node {
             .args(["--port", "0"])
             .env("TOKENFALL__SERVER__LOG", "off")
             .env("TOKENFALL__STORE__KIND", "redis")
-            .env(
-                "TOKENFALL__STORE__URL",
-                format!("redis://127.0.0.1:{}", redis.port),
-            )
+            .env("TOKENFALL__STORE__URL", redis.url())
             .env("TOKENFALL__STORE__LEASE", "1s")
             .env("TOKENFALL__STORE__POLL", "100ms")
             .env("TOKENFALL__AUTH__TICKET_SECRET", "the same on every node")

@@ -17,6 +17,7 @@ mod chunks;
 mod gate;
 mod http;
 mod proxy;
+mod redis;
 mod reply;
 mod upstream;
 

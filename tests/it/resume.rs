@@ -7,6 +7,7 @@ mod cuts;
 mod follow;
 mod idempotency;
 mod many;
+mod nodes;
 mod policies;
 mod stored;
 mod tickets;
