@@ -17,6 +17,8 @@ use std::{
 use redis::Redis;
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "nodes/frozen.rs"]
+mod frozen;
 #[path = "it/redis.rs"]
 mod redis;
 
@@ -33,8 +35,13 @@ struct Node {
 
 impl Node {
     fn start(redis: &Redis, profile: &str) -> Self {
+        Self::start_with(redis, profile, &[])
+    }
+
+    fn start_with(redis: &Redis, profile: &str, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["--port", "0"])
+            .envs(settings.iter().copied())
             .env("TOKENFALL__SERVER__LOG", "off")
             .env("TOKENFALL__STORE__KIND", "redis")
             .env("TOKENFALL__STORE__URL", redis.url())
@@ -81,27 +88,7 @@ impl Node {
     }
 
     fn send(&self, method: &str, path: &str, body: &str) -> Reply {
-        let mut stream = TcpStream::connect(&self.address).expect("a connection");
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .expect("sent");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .expect("a timeout");
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            let read = reader.read_line(&mut head).expect("a line");
-            assert!(read > 0, "it ended: {head}");
-        }
-        Reply {
-            head: head.to_lowercase(),
-            reader,
-            text: String::new(),
-        }
+        send(&self.address, method, path, body)
     }
 
     fn signal(&self, signal: Signal) {
@@ -114,6 +101,31 @@ impl Drop for Node {
         // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// One request on a connection of its own; the reply up to its body.
+fn send(address: &str, method: &str, path: &str, body: &str) -> Reply {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .expect("sent");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("a timeout");
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let read = reader.read_line(&mut head).expect("a line");
+        assert!(read > 0, "it ended: {head}");
+    }
+    Reply {
+        head: head.to_lowercase(),
+        reader,
+        text: String::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod idempotency;
 mod many;
 mod nodes;
 mod policies;
+mod rush;
 mod stored;
 mod tickets;
 
