@@ -1,7 +1,7 @@
 //! A redis-server of a test's own. `TOKENFALL_TEST_REDIS` names another binary, such as Valkey's.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -56,7 +56,7 @@ impl Redis {
         stdout.read_line(&mut pid).expect("a line");
         let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
         let pid = pid.unwrap_or_else(|| panic!("no redis-server: scripts/setup installs it"));
-        while TcpStream::connect(self.address).is_err() {
+        while !self.ask("PING").is_ok_and(|said| said.contains("PONG")) {
             assert!(rustix::process::test_kill_process(pid).is_ok(), "it ended");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -65,6 +65,15 @@ impl Redis {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// What it says to one command.
+    pub(crate) fn ask(&self, command: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        write!(stream, "{command}\r\nQUIT\r\n")?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said)?;
+        Ok(said)
     }
 
     /// With `STOP` it does nothing more, but its connections stay and new ones are accepted.

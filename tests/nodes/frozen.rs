@@ -1,6 +1,8 @@
 //! A Redis that does not answer, although it is there: connections stay, new ones are accepted.
 
 use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,17 +13,27 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{ASK, LEASE, Node, follow, redis::Redis};
+use crate::cluster::{ASK, LEASE, Node, Redis, follow};
 
-/// How long `/livez` may take.
+/// How long `/livez` may take, but for what a busy machine takes now and then.
 const ALIVE_WITHIN: Duration = Duration::from_millis(100);
+/// How long Redis may take for an answer: so long at least is whoever blocks held up by it.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// With one worker, whatever blocks it holds up everything.
-const ONE_WORKER: (&str, &str) = ("TOKENFALL__SERVER__WORKERS", "1");
+const ONE_WORKER: (&str, &str) = ("SERVER__WORKERS", "1");
 
-/// Asks a node all the time whether it lives.
+fn ask(address: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
+/// Asks a node all the time whether it lives, and how long it takes to say so.
 struct Pulse {
     stop: Arc<AtomicBool>,
-    asking: Option<JoinHandle<(Duration, Duration)>>,
+    asking: JoinHandle<Vec<Duration>>,
 }
 
 impl Pulse {
@@ -29,45 +41,39 @@ impl Pulse {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, address) = (Arc::clone(&stop), node.address.clone());
         let asking = thread::spawn(move || {
-            let (mut longest, mut machine) = (Duration::ZERO, Duration::ZERO);
-            let pause = Duration::from_millis(5);
+            let mut taken = Vec::new();
             while !stopped.load(Relaxed) {
                 let asked = Instant::now();
-                let alive = crate::send(&address, "GET", "/livez", "");
-                longest = longest.max(asked.elapsed());
-                assert!(alive.head.contains("200 ok"), "{}", alive.head);
-                // How late the machine is by itself, when it is busy.
-                let slept = Instant::now();
-                thread::sleep(pause);
-                machine = machine.max(slept.elapsed().saturating_sub(pause));
+                let alive = ask(&address).expect("an answer");
+                taken.push(asked.elapsed());
+                assert!(alive.contains("200 OK"), "{alive}");
+                thread::sleep(Duration::from_millis(5));
             }
-            (longest, machine)
+            taken
         });
-        let asking = Some(asking);
         Self { stop, asking }
     }
 
-    /// It was never long in answering.
-    fn was_steady(mut self) {
+    /// It was never held up.
+    fn was_steady(self) {
         self.stop.store(true, Relaxed);
-        let asking = self.asking.take().expect("it asks");
-        let (longest, machine) = asking.join().expect("no panic");
-        let bound = ALIVE_WITHIN + machine * 2;
-        assert!(longest < bound, "{longest:?}, the machine {machine:?}");
+        let mut taken = self.asking.join().expect("no panic");
+        taken.sort_unstable();
+        let (usual, longest) = (taken[taken.len() * 99 / 100], taken[taken.len() - 1]);
+        let is_steady = usual < ALIVE_WITHIN && longest < PATIENCE;
+        assert!(is_steady, "99 of 100 within {usual:?}, one {longest:?}");
     }
 }
 
 #[test]
 fn redis_may_freeze_for_a_moment() {
     let redis = Redis::start();
-    let node = || Node::start_with(&redis, "local", &[ONE_WORKER]);
-    let (a, b) = (node(), node());
+    let (a, b) = (Node::start(&redis, "local"), Node::start(&redis, "local"));
     let mut made = a.post("/v1/chat/completions", ASK);
     let id = made.id();
     let mut there = b.get(&follow(&id, 0));
     let head = made.events(8);
     assert_eq!(there.events(8), head);
-    let pulses = [&a, &b].map(Pulse::of);
     redis.signal(Signal::STOP);
     let frozen = Instant::now();
     let more = made.events(4);
@@ -76,14 +82,13 @@ fn redis_may_freeze_for_a_moment() {
     let rest = more + &made.rest();
     assert_eq!(there.rest(), rest);
     assert!(rest.ends_with("data: [DONE]\n\n") && !rest.contains("error"));
-    pulses.into_iter().for_each(Pulse::was_steady);
 }
 
 #[test]
 fn redis_may_be_frozen_for_longer_than_the_lease() {
     let redis = Redis::start();
     let node = |more| Node::start_with(&redis, "local", &[ONE_WORKER, more]);
-    let policy = "TOKENFALL__STORE__ON_UNAVAILABLE";
+    let policy = "STORE__ON_UNAVAILABLE";
     let [a, b, c] = ["refuse", "refuse", "unshared"].map(|how| node((policy, how)));
     let mut made = a.post("/v1/chat/completions", ASK);
     let id = made.id();
