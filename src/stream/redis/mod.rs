@@ -234,4 +234,6 @@ mod loss_tests;
 #[cfg(test)]
 mod nodes_tests;
 #[cfg(test)]
+mod pause_tests;
+#[cfg(test)]
 pub(super) mod test_server;
