@@ -1,10 +1,10 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 use std::{
-    any::Any,
     future::Future,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    path::Path,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -22,15 +22,18 @@ use utoipa_actix_web::AppExt;
 
 use crate::{
     access::{Keyring, Tickets},
-    api::{self, Bodies, OriginPolicy, State},
+    api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
         Backend, Clocks, ModelSettings, Route, Router,
-        mock::Mock,
+        mock::{Control, Mock, scenario::LoadError},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
     config::Config,
-    stream::{MemoryStore, RedisStore, StoreKind, StreamStore},
+    stream::{
+        MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
+        StreamStore,
+    },
     tokens::Tokens,
 };
 
@@ -90,6 +93,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
+    /// The scenarios cannot be used.
+    #[error(transparent)]
+    Scenarios(#[from] LoadError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -130,6 +136,7 @@ async fn serve(
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
     let store = store(&config)?;
     let shared = Shared::new(&config, address, Arc::clone(&store))?;
+    let control = Arc::clone(&shared.control);
     let listening = Listening {
         address,
         pumps: shared.completions.pumps.clone(),
@@ -150,6 +157,7 @@ async fn serve(
             .wrap(from_fn(api::request_id))
     };
     let write_deadline = config.stream.write_deadline;
+    let is_all_mock = config.is_all_mock();
     let mut server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
@@ -160,7 +168,13 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(move |connection, _| set_write_deadline(connection, write_deadline))
+        .on_connect(move |connection, data| {
+            let connection = connection.downcast_ref::<TcpStream>();
+            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
+            if let (Some(connection), true) = (connection, is_all_mock) {
+                data.insert(Line::to(connection));
+            }
+        })
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals()
         .listen(listener)
@@ -171,18 +185,21 @@ async fn serve(
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Stopped),
         () = store.tend() => {}
+        () = control.tend() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
-    // Other nodes have to know how the streams of this one ended. What is late is lost to them.
-    if tokio::time::timeout(LAST_WRITES, store.settle())
-        .await
-        .is_err()
-    {
-        tracing::warn!("not every stream's end could be shared");
-    }
+    settle(&*store).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     server.await.map_err(ServeError::Stopped)
+}
+
+/// Other nodes have to know how the streams of this one ended. What is late is lost to them.
+async fn settle(store: &dyn StreamStore) {
+    let settled = tokio::time::timeout(LAST_WRITES, store.settle()).await;
+    if settled.is_err() {
+        tracing::warn!("not every stream's end could be shared");
+    }
 }
 
 /// Where streams are kept. It has its tasks on this thread, which lives as long as the server.
@@ -212,6 +229,7 @@ struct Shared {
     state: Data<State>,
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
+    control: Arc<Control>,
     completions: completion::Shared,
 }
 
@@ -221,6 +239,7 @@ impl Shared {
         address: SocketAddr,
         store: Arc<dyn StreamStore>,
     ) -> Result<Self, ServeError> {
+        let control = Arc::new(control(config)?);
         let state = State {
             keyring: Keyring::new(&config.auth)?,
             tickets: Tickets::new(&config.auth.ticket_secret)?,
@@ -229,13 +248,14 @@ impl Shared {
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
+            mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
         let completions = completion::Shared {
+            claims: Arc::new(claims(config, &*store)),
+            stored: Arc::new(Stored::new(store.shelf("stored", config.stored.limits()))),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
-            claims: Arc::new(Claims::new(config.stream.max_idempotency_keys)),
-            stored: Arc::new(Stored::new(config.stored.clone())),
             activity: Activity::default(),
         };
         Ok(Self {
@@ -243,6 +263,7 @@ impl Shared {
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
+            control,
             completions,
         })
     }
@@ -258,7 +279,8 @@ impl Shared {
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
         if self.config.is_all_mock() {
-            let mock = Mock::new(self.config.mock.clone(), Arc::clone(&self.tokens));
+            let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
+            let mock = Mock::new(self.config.mock.clone(), control, tokens);
             return Ok(vec![Route {
                 name: "*".to_owned(),
                 backend: Rc::new(mock),
@@ -286,6 +308,30 @@ impl Shared {
             clocks: model.clocks(),
         })
     }
+}
+
+/// What the workers of the mock share. Where it serves alone, `prompts` is its folder if nothing
+/// else is said.
+fn control(config: &Config) -> Result<Control, LoadError> {
+    let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
+    Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
+/// unshared, so may their keys.
+fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
+    let totals = config.models.iter().map(|model| model.total);
+    let longest = totals.max().unwrap_or(Clocks::default().total);
+    let limits = ShelfLimits {
+        max: config.stream.max_idempotency_keys,
+        max_bytes: usize::MAX,
+        keep: longest.saturating_add(config.stream.retention),
+    };
+    let own: Option<Arc<dyn Shelf>> = match (config.store.kind, config.store.on_unavailable) {
+        (StoreKind::Redis, OnUnavailable::Unshared) => Some(Arc::new(MemoryShelf::new(limits))),
+        (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
+    };
+    Claims::new(store.shelf("idempotency", limits), own)
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
@@ -319,12 +365,10 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
 
 /// Cuts off a client that acknowledges nothing for so long. The body cannot do it: once its
 /// bytes are queued, nobody polls it.
-fn set_write_deadline(connection: &dyn Any, deadline: Duration) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        let socket = socket2::SockRef::from(stream);
-        if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
-            tracing::debug!(%error, "no write deadline on this connection");
-        }
+fn set_write_deadline(connection: &TcpStream, deadline: Duration) {
+    let socket = socket2::SockRef::from(connection);
+    if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
+        tracing::debug!(%error, "no write deadline on this connection");
     }
 }
 

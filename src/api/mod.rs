@@ -12,6 +12,8 @@ mod error;
 mod fallback;
 mod follow;
 mod health;
+mod line;
+mod mock_admin;
 mod models;
 pub mod openapi;
 mod origin;
@@ -19,6 +21,7 @@ mod query;
 mod reply;
 mod request_id;
 mod settings;
+mod stage;
 mod stored;
 
 use std::sync::Arc;
@@ -27,6 +30,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use body::Bodies;
 pub use error::ApiError;
+pub use line::Line;
+pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
@@ -51,6 +56,8 @@ pub struct State {
     pub forward_headers: Vec<String>,
     /// The streams that are being written.
     pub bodies: Bodies,
+    /// What tests may look at and steer, where nothing is served but the mock.
+    pub mock: Option<MockHandle>,
 }
 
 /// Every resource, a line each.
@@ -65,6 +72,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(follow::cancel)
         .service(stored::messages)
         .service(activity::follow)
+        .service(mock_admin::list_requests)
+        .service(mock_admin::clear_requests)
+        .service(mock_admin::verify)
+        .service(mock_admin::list_scenarios)
+        .service(mock_admin::set_scenarios)
+        .service(mock_admin::reset)
         .service(models::list)
         .service(models::retrieve)
         .service(health::live)

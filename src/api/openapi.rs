@@ -30,6 +30,7 @@ use crate::openai::{ChatChunk, ErrorEnvelope};
         (name = "Chat", description = "Completions, whole and streamed."),
         (name = "Stored completions", description = "Those that were asked for with `store: true`."),
         (name = "Activity", description = "What happens, without content; needs an admin key where keys are configured."),
+        (name = "Mock", description = "For tests, where nothing is served but the mock; needs an admin key where keys are configured."),
         (name = "Models", description = "What can be asked for."),
         (name = "Health", description = "For probes; open to everyone."),
         (name = "Document", description = "This document; open to everyone."),

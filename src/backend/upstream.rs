@@ -164,7 +164,11 @@ impl Upstream {
             let json = read_body(response, self.max_whole_bytes).await?;
             Body::Whole(chunk(json)?)
         };
-        Ok(Answer { headers, body })
+        Ok(Answer {
+            headers,
+            body,
+            plan: None,
+        })
     }
 
     fn request_headers(&self, call: &Call) -> HeaderMap {
@@ -175,6 +179,8 @@ impl Upstream {
         };
         let authorization = authorization.map(|value| ("authorization", value));
         let forwarded = call.headers.iter().map(|(name, value)| (&name[..], value));
+        // What steers the mock is nobody else's.
+        let forwarded = forwarded.filter(|(name, _)| !name.starts_with("x-mock-"));
         for (name, value) in forwarded.chain(authorization) {
             if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
                 headers.append(name, value);

@@ -6,7 +6,7 @@
 
 use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Code, Completion, Failure, Shared,
-    claims::Claim,
     frame::Framer,
     ledger,
     progress::{Incomplete, Progress},
@@ -25,13 +24,17 @@ use super::{
     view,
 };
 use crate::{
-    backend::{BackendError, Body, Call, Chunk, Chunks, Route, Step},
-    stream::{End, Producer},
+    backend::{BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step},
+    stream::{End, Event, Kind, Lookup, Producer, StoreError},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
 /// is given up instead of being used again. The client has its answer by then.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How long the end of an answer may wait until the answer is stored.
+const STORING: Duration = Duration::from_millis(500);
+/// How long after a failed attempt to store it the next one is made: first, and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// One answer on its way into its log.
 pub(super) struct Pump {
@@ -41,13 +44,11 @@ pub(super) struct Pump {
     route: Route,
     call: Rc<Call>,
     progress: Progress,
-    // The answer came in one piece, which needs no sentinel behind it.
-    is_whole: bool,
+    // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
+    is_closed: bool,
     // The upstream's count of tokens, once it came.
     usage: Option<Bytes>,
     attempts: u32,
-    // The idempotency key, until it is known whether it is kept.
-    claim: Option<Claim>,
     shared: Shared,
     started: Instant,
 }
@@ -70,19 +71,12 @@ impl Pump {
             route,
             progress: Progress::new(call.request.choices()),
             call,
-            is_whole: false,
+            is_closed: false,
             usage: None,
             attempts: 0,
-            claim: None,
             shared,
             started: Instant::now(),
         }
-    }
-
-    /// With the idempotency key that the request came with.
-    pub(super) fn with_claim(mut self, claim: Option<Claim>) -> Self {
-        self.claim = claim;
-        self
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
@@ -109,11 +103,18 @@ impl Pump {
             Ok(rest) => (Ok(()), rest),
             Err(failure) => (Err(failure), None),
         };
+        // Before its end, so that who has read that finds it stored, on every node.
+        let unstored = match &result {
+            Ok(()) => self.store().await,
+            Err(_) => None,
+        };
         self.finish(result);
-        self.store().await;
         if let Some(mut rest) = rest {
             // Its outcome does not matter any more: the client has its answer.
             let _ = timeout(CLOSING, rest.next()).await;
+        }
+        if let Some(kept) = unstored {
+            self.store_later(&kept, stopping).await;
         }
     }
 
@@ -133,10 +134,11 @@ impl Pump {
             answer = self.route.backend.open(Rc::clone(&self.call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
-        self.completion.set_headers(answer.headers);
+        self.completion.set_head(answer.headers, answer.plan);
         let mut chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
             Body::Whole(chunk) => return self.append_whole(&chunk).map(|()| None),
+            Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
         let mut has_begun = false;
         loop {
@@ -213,19 +215,44 @@ impl Pump {
             self.usage = Some(chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.append_event(self.framer.whole(chunk))?;
+        self.is_closed = true;
+        Ok(())
+    }
+
+    /// Bytes that are not looked at: whatever they are is what was asked for.
+    async fn append_raw(&mut self, mut frames: Frames) -> Result<(), Failure> {
+        let is_stream = self.call.request.is_generated_as_stream();
+        let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
+        let mut whole = BytesMut::new();
+        let mut has_begun = false;
+        while let Some(frame) = frames.next().await {
+            if !has_begun {
+                has_begun = true;
+                self.has_begun(Instant::now());
+            }
+            match is_stream {
+                true => self.append_event(Event { kind, frame })?,
+                false => whole.extend_from_slice(&frame),
+            }
+        }
+        if !is_stream {
+            let frame = whole.freeze();
+            self.append_event(Event { kind, frame })?;
+        }
+        self.is_closed = true;
+        Ok(())
+    }
+
+    fn append_event(&mut self, event: Event) -> Result<(), Failure> {
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
-        producer.append(self.framer.whole(chunk))?;
-        self.is_whole = true;
-        Ok(())
+        Ok(producer.append(event)?)
     }
 
     /// The answer has said something.
     fn has_begun(&mut self, now: Instant) {
-        if let Some(claim) = self.claim.take() {
-            claim.keep();
-        }
         let after = millis(now.duration_since(self.started));
         let id = self.completion.log.id();
         self.shared.activity.first_token(id, after);
@@ -267,10 +294,7 @@ impl Pump {
                 (Some(event), end)
             }
         };
-        if let (Some(claim), None) = (self.claim.take(), &failure) {
-            claim.keep();
-        }
-        let done = (!self.is_whole).then(Framer::done);
+        let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
         let first = self.progress.first_content();
@@ -286,20 +310,51 @@ impl Pump {
         );
     }
 
-    /// Keeps the completion, if that was asked for.
-    async fn store(&self) {
+    /// Keeps the completion, if that was asked for. What could not be kept yet is returned.
+    async fn store(&self) -> Option<Kept> {
         let request = &self.call.request;
+        if request.params.store != Some(true) {
+            return None;
+        }
         let log = &self.completion.log;
-        if request.params.store != Some(true) || log.end() != Some(End::Completed) {
-            return;
+        let view = view::describe_at(Arc::clone(log), Some(End::Completed));
+        let view = view.await.ok()?;
+        let kept = Kept::new(log, &self.completion.about.model, request, &view);
+        let kept = kept.inspect_err(|error| tracing::warn!(%error, "not stored"));
+        let kept = kept.ok()?;
+        let stored = timeout(STORING, self.shared.stored.put(&kept)).await;
+        match stored {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::Full)) => {
+                tracing::warn!(completion.id = %log.id(), "larger than all that may be stored");
+                None
+            }
+            Ok(Err(StoreError::Unavailable)) | Err(_) => Some(kept),
         }
-        let Ok(view) = view::describe(Arc::clone(log)).await else {
-            return;
-        };
-        match Kept::new(log, &self.completion.about.model, request, &view) {
-            Ok(kept) => self.shared.stored.put(kept),
-            Err(error) => tracing::warn!(%error, "a completion could not be stored"),
+    }
+
+    /// Keeps it once that can be done, for as long as its stream is kept.
+    async fn store_later(&self, kept: &Kept, stopping: CancellationToken) {
+        let log = &self.completion.log;
+        let mut backoff = BACKOFF.0;
+        loop {
+            select! {
+                () = stopping.cancelled() => break,
+                () = sleep(backoff) => {}
+            }
+            match self.shared.store.find(log.owner(), log.id()).await {
+                Ok(Lookup::Found(_)) => {}
+                // It was deleted meanwhile.
+                Ok(Lookup::Unknown) => return,
+                Ok(Lookup::Expired) | Err(_) => break,
+            }
+            // One that is there is this one: only the answer was lost then.
+            if self.shared.stored.put_new(kept).await.is_ok() {
+                return;
+            }
+            backoff = (backoff * 2).min(BACKOFF.1);
         }
+        tracing::warn!(completion.id = %log.id(), "not stored: the store stayed away");
     }
 }
 

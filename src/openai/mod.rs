@@ -14,7 +14,10 @@ mod object;
 mod request;
 mod scan;
 
-pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta, Usage};
+pub use chunk::{
+    ChatChunk, ChunkChoice, Delta, FunctionDelta, Logprobs, TokenLogprob, ToolCallDelta,
+    TopLogprob, Usage,
+};
 pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, Status};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
 pub use int::Int;

@@ -26,4 +26,5 @@ mod hostile;
 mod mock;
 mod pages;
 mod resume;
+mod scenarios;
 mod terminal;

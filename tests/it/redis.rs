@@ -36,9 +36,10 @@ impl Redis {
 
     /// Starts it where it was, with nothing in it.
     pub(crate) fn start_again(&mut self) {
-        // The shell ends the server when its own input does.
+        // The shell ends the server when its own input does. A terminal that closes must not end
+        // the shell first: the server would not mind it.
         let script = format!(
-            "server=${{TOKENFALL_TEST_REDIS:-redis-server}}
+            "trap '' HUP; server=${{TOKENFALL_TEST_REDIS:-redis-server}}
              command -v \"$server\" >/dev/null || exit 9
              \"$server\" --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
              echo $!; cat >/dev/null; kill -KILL $!; wait",

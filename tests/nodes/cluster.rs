@@ -81,11 +81,16 @@ impl Node {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Reply {
+        self.send_with(method, path, "", body)
+    }
+
+    /// With more header lines.
+    pub(crate) fn send_with(&self, method: &str, path: &str, more: &str, body: &str) -> Reply {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"
         )
         .expect("sent");
         stream

@@ -9,6 +9,8 @@
 
 mod cluster;
 mod frozen;
+mod idempotency;
 #[path = "../it/redis.rs"]
 mod redis;
+mod stored;
 mod streams;
