@@ -18,6 +18,7 @@ mod failover;
 mod gate;
 mod http;
 mod proxy;
+mod redis;
 mod reply;
 mod upstream;
 
