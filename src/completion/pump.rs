@@ -159,10 +159,10 @@ impl Pump {
         attempt: &mut Attempt,
     ) -> Result<Option<Chunks>, Failure> {
         let clocks = self.route.clocks;
-        let first_chunk = if self.call.request.is_generated_as_stream() {
-            clocks.first_chunk
-        } else {
-            clocks.total
+        // A whole reply comes when all of it is made.
+        let first_chunk = match self.call.request.is_generated_as_stream() {
+            true => clocks.first_chunk,
+            false => clocks.total,
         };
         let mut deadline = pin!(sleep(first_chunk));
         let answer = select! {
@@ -179,10 +179,7 @@ impl Pump {
                 attempt.good();
                 return Ok(None);
             }
-            Body::Raw(frames) => {
-                self.append_raw(frames).await?;
-                return Ok(None);
-            }
+            Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
         let mut has_begun = false;
         loop {

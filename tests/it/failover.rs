@@ -72,81 +72,68 @@ fn whole() -> String {
         + DONE
 }
 
+/// A name, what is played, and what it is without anybody else to ask: a status and a code.
+type Failing = (&'static str, Script, u16, &'static str);
+
+const ERROR: &str = r#"{"error":{"message":"no","type":"x","param":null,"code":"c"}}"#;
+
 /// Every way to fail before any content.
-fn failures() -> Vec<(&'static str, Script, u16, &'static str)> {
-    let error = r#"{"error":{"message":"no","type":"x","param":null,"code":"c"}}"#;
-    let json = [("content-type", "application/json")];
-    let role_first = || Script::stream().event(&role());
+fn failures() -> Vec<Failing> {
+    [before_the_head(), after_the_head()].concat()
+}
+
+fn before_the_head() -> Vec<Failing> {
+    let refuse =
+        |status: &str| Script::reply(status, &[("content-type", "application/json")], ERROR);
+    let html = Script::reply("200 OK", &[("content-type", "text/html")], "<p>");
+    let reset = Script::silent().reset();
     vec![
-        (
-            "closed before the head",
-            Script::silent(),
-            502,
-            "upstream_unreachable",
-        ),
-        (
-            "reset before the head",
-            Script::silent().reset(),
-            502,
-            "upstream_unreachable",
-        ),
-        (
-            "429",
-            Script::reply("429 Too Many Requests", &json, error),
-            429,
-            "c",
-        ),
-        ("500", Script::reply("500 Oops", &json, error), 500, "c"),
-        ("401", Script::reply("401 No", &json, error), 401, "c"),
-        (
-            "HTML 200",
-            Script::reply("200 OK", &[("content-type", "text/html")], "<p>"),
-            502,
-            "upstream_malformed",
-        ),
+        ("closed", Script::silent(), 502, "upstream_unreachable"),
+        ("reset before the head", reset, 502, "upstream_unreachable"),
+        ("429", refuse("429 Too Many Requests"), 429, "c"),
+        ("500", refuse("500 Oops"), 500, "c"),
+        ("401", refuse("401 No"), 401, "c"),
+        ("HTML 200", html, 502, "upstream_malformed"),
         (
             "silence",
             Script::silent().linger(),
             504,
             "upstream_timeout",
         ),
+    ]
+}
+
+fn after_the_head() -> Vec<Failing> {
+    let begun = || Script::stream().event(&role());
+    let head = Script::stream();
+    vec![
         (
             "silence after the head",
-            Script::stream().linger(),
+            head.linger(),
             504,
             "upstream_timeout",
         ),
         (
             "silence after the role",
-            role_first().linger(),
+            begun().linger(),
             504,
             "upstream_timeout",
         ),
         (
             "cut after the role",
-            role_first().reset(),
+            begun().reset(),
             502,
             "upstream_truncated",
         ),
         (
             "end after the role",
-            role_first().end(),
+            begun().end(),
             502,
             "upstream_truncated",
         ),
-        (
-            "bad JSON",
-            role_first().event("{"),
-            502,
-            "upstream_malformed",
-        ),
-        ("an error event", role_first().event(error), 502, "c"),
-        (
-            "no finish",
-            role_first().done().end(),
-            502,
-            "upstream_truncated",
-        ),
+        ("bad JSON", begun().event("{"), 502, "upstream_malformed"),
+        ("an error event", begun().event(ERROR), 502, "c"),
+        ("no finish", begun().done().end(), 502, "upstream_truncated"),
     ]
 }
 
@@ -331,7 +318,7 @@ fn weights_and_open_answers_decide_who_is_first() {
 #[test]
 fn one_with_fewer_open_answers_is_asked_first() {
     let long = || Script::stream().event(&role()).event(&text("Hel")).linger();
-    let upstreams = vec![Upstream::play(long()), Upstream::play(long())];
+    let upstreams = [Upstream::play(long()), Upstream::play(long())];
     let entries: Vec<_> = upstreams
         .iter()
         .map(|upstream| format!("{{ base_url = 'http://{}/v1' }}", upstream.address))

@@ -9,13 +9,6 @@ mod answer;
 mod cast;
 mod control;
 mod dialect;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "answers do not follow a schema yet; tests alone draw values"
-    )
-)]
 mod generate;
 mod journal;
 mod options;
@@ -227,7 +220,7 @@ impl Mock {
 fn blocks(cast: &Cast, question: &Question, index: u32) -> Result<Vec<Block>, BackendError> {
     let mut random = cast.random(Stream::Choice(index));
     let Some(scenario::Body::Blocks(written)) = cast.reply.as_ref().map(|reply| &reply.body) else {
-        return Ok(answer::blocks(question, &mut random));
+        return answer::blocks(question, &mut random);
     };
     let context = cast.context(question, index);
     let mut blocks = Vec::new();
@@ -247,7 +240,7 @@ fn blocks(cast: &Cast, question: &Question, index: u32) -> Result<Vec<Block>, Ba
                             let arguments = arguments.render(&context);
                             arguments.map_err(|error| cast.broken(&error))?
                         }
-                        (None, Some(tool)) => answer::arguments(tool, &mut random),
+                        (None, Some(tool)) => answer::arguments(tool, &mut random)?,
                         (None, None) => "{}".to_owned(),
                     };
                     let mut made = answer::call(&call.name, arguments, &mut random);
