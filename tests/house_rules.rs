@@ -74,8 +74,8 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 /// Library, and the paths under `src/` that may name it.
 const MAY_NAME: [(&str, &[&str]); 6] = [
     ("actix_web", &["api/", "server.rs"]),
-    ("reqwest", &["backend/upstream.rs"]),
-    ("rustls", &["backend/upstream.rs"]),
+    ("reqwest", &["backend/upstream"]),
+    ("rustls", &["backend/upstream"]),
     // The store names its own module of that name.
     (
         "redis",

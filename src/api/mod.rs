@@ -8,11 +8,13 @@ mod body;
 mod caller;
 mod chat;
 mod docs;
+mod embeddings;
 mod error;
 mod fallback;
 mod follow;
 mod health;
 mod models;
+mod moderations;
 pub mod openapi;
 mod origin;
 mod query;
@@ -67,6 +69,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(activity::follow)
         .service(models::list)
         .service(models::retrieve)
+        .service(models::delete)
+        .service(embeddings::create)
+        .service(moderations::create)
         .service(health::live)
         .service(health::ready)
         .service(openapi::document_3_2)

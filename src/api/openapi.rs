@@ -30,6 +30,8 @@ use crate::openai::{ChatChunk, ErrorEnvelope};
         (name = "Chat", description = "Completions, whole and streamed."),
         (name = "Stored completions", description = "Those that were asked for with `store: true`."),
         (name = "Activity", description = "What happens, without content; needs an admin key where keys are configured."),
+        (name = "Embeddings", description = "Texts as vectors."),
+        (name = "Moderations", description = "What is objectionable in texts and images."),
         (name = "Models", description = "What can be asked for."),
         (name = "Health", description = "For probes; open to everyone."),
         (name = "Document", description = "This document; open to everyone."),

@@ -1,17 +1,18 @@
-//! The heads of completions' replies.
+//! How replies are made.
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE},
 };
 
 use super::{
-    State,
+    ApiError, State,
     body::{EventBody, Show},
-    caller::COOKIE_NAME,
+    caller::{COOKIE_NAME, Caller},
+    query::forwarded,
 };
 use crate::{
-    completion::{About, Completion},
+    completion::{About, Completion, Service, Task, UnaryCall},
     stream::{Log, Reader},
 };
 
@@ -39,6 +40,26 @@ pub(super) fn stream(
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("x-accel-buffering", "no"))
         .body(body)
+}
+
+/// The answer to what is answered in one piece.
+pub(super) async fn unary(
+    task: Task,
+    (caller, request): (Caller, HttpRequest),
+    service: &Service,
+    state: &State,
+) -> Result<HttpResponse, ApiError> {
+    let call = UnaryCall {
+        task,
+        headers: forwarded(request.headers(), &state.forward_headers),
+        credentials: caller.credentials,
+    };
+    let reply = service.reply(call).await?;
+    let mut response = HttpResponse::Ok();
+    for (name, value) in reply.headers {
+        response.append_header((name, value));
+    }
+    Ok(response.content_type("application/json").body(reply.json))
 }
 
 /// A ticket for a completion: in its header, and as a cookie where that is asked for.

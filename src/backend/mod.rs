@@ -6,6 +6,7 @@
 mod error;
 pub mod mock;
 mod router;
+mod unary;
 pub mod upstream;
 
 use std::{pin::Pin, time::Duration};
@@ -17,6 +18,7 @@ use std::rc::Rc;
 
 pub use error::{BackendError, Refusal};
 pub use router::{ModelSettings, Route, Router};
+pub use unary::{Task, UnaryAnswer, UnaryCall};
 
 use crate::openai::{ChatRequest, Facts, Model};
 
@@ -24,6 +26,12 @@ use crate::openai::{ChatRequest, Facts, Model};
 pub trait Backend {
     /// Starts an answer. It is cancelled by dropping what this returns.
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>>;
+
+    /// Answers what needs no log. It is cancelled by dropping what this returns.
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>>;
 
     /// The id and time that this request must have, where the answer is to be the same on
     /// every run.

@@ -19,9 +19,10 @@ mod pumps;
 mod service;
 mod stored;
 mod stored_service;
+mod unary;
 mod view;
 
-pub use crate::backend::Credentials;
+pub use crate::backend::{Credentials, Task, UnaryCall};
 pub use about::About;
 pub use activity::Activity;
 pub use claims::Claims;
@@ -31,3 +32,4 @@ pub use last_words::last_words;
 pub use pumps::Pumps;
 pub use service::{Ask, Completion, Readiness, Service, Shared, Started, now};
 pub use stored::{Page, Stored, StoredSettings};
+pub use unary::Reply;

@@ -32,7 +32,7 @@ const PATH: &str = "/v1/chat/completions";
 
 /// The completions, as one worker thread sees them.
 pub struct Service {
-    router: Router,
+    pub(super) router: Router,
     pub(super) shared: Shared,
 }
 
@@ -364,7 +364,7 @@ fn parse_aside(aside: Bytes) -> Value {
     serde_json::from_slice(&aside).unwrap_or_default()
 }
 
-fn unknown_model(name: &str) -> Failure {
+pub(super) fn unknown_model(name: &str) -> Failure {
     let message = format!("The model `{name}` is not served here; see GET /v1/models.");
     Failure::new(Code::ModelNotFound, message)
 }

@@ -57,3 +57,13 @@ pub struct Invalid {
     /// The field's path, such as `messages[0].role`.
     pub param: Option<String>,
 }
+
+impl Invalid {
+    /// A field that is wrong, and why.
+    pub fn at(param: &str, why: &str) -> Self {
+        Self {
+            message: format!("{param}: {why}"),
+            param: Some(param.to_owned()),
+        }
+    }
+}

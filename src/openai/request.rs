@@ -145,17 +145,13 @@ impl ChatRequest {
     /// [`Invalid`] says which field is wrong, why, and what is allowed.
     pub fn parse(body: Bytes) -> Result<Self, Invalid> {
         let Object(params) = read::<Object<ChatParams>>(&body)?;
-        let refuse = |param: &str, message: &str| {
-            Err(Invalid {
-                message: format!("{param}: {message}"),
-                param: Some(param.to_owned()),
-            })
-        };
         if params.model.is_empty() {
-            return refuse("model", "expected the name of a model, got an empty string");
+            let why = "expected the name of a model, got an empty string";
+            return Err(Invalid::at("model", why));
         }
         if params.messages.is_empty() {
-            return refuse("messages", "expected at least one message, got none");
+            let why = "expected at least one message, got none";
+            return Err(Invalid::at("messages", why));
         }
         Ok(Self { params, body })
     }

@@ -26,3 +26,4 @@ mod mock;
 mod pages;
 mod resume;
 mod terminal;
+mod unary;

@@ -4,8 +4,11 @@
 //! its chunks in `render`.
 
 mod answer;
+mod embeddings;
+mod moderations;
 mod pace;
 mod render;
+mod unary;
 
 use std::{rc::Rc, sync::Arc};
 
@@ -16,7 +19,10 @@ use sha2::{Digest, Sha256};
 
 pub use pace::Profile;
 
-use super::{Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Identity, Step};
+use super::{
+    Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Identity, Step, UnaryAnswer,
+    UnaryCall,
+};
 use crate::{
     openai::{ChatRequest, Int, Model, Usage, scan},
     tokens::{Tokens, TokensError},
@@ -128,6 +134,13 @@ impl Backend for Mock {
             })
         };
         answer.boxed_local()
+    }
+
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>> {
+        unary::reply(self, &call.task).boxed_local()
     }
 
     fn identity(&self, request: &ChatRequest) -> Option<Identity> {
