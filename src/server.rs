@@ -230,12 +230,16 @@ impl Shared {
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
         };
+        let mut stored = config.stored.clone();
+        if !config.is_all_mock() {
+            stored.placeholders.clear();
+        }
         let completions = completion::Shared {
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
             claims: Arc::new(Claims::new(config.stream.max_idempotency_keys)),
-            stored: Arc::new(Stored::new(config.stored.clone())),
+            stored: Arc::new(Stored::new(stored)),
             activity: Activity::default(),
         };
         Ok(Self {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    openai::ChatRequest,
+    openai::{ChatRequest, Status, Usage},
     stream::{Id, Log, Owner},
 };
 
@@ -27,6 +27,8 @@ pub struct StoredSettings {
     /// How long they are kept.
     #[serde(with = "humantime_serde")]
     pub keep: Duration,
+    /// Ids under which there always is a completion, whatever is done to it.
+    pub placeholders: Vec<String>,
 }
 
 /// The completions that are kept, in the order in which they ended.
@@ -109,7 +111,7 @@ impl Stored {
     /// Forgets one of them; whether there was one.
     pub(super) fn remove(&self, owner: Owner, id: &str) -> bool {
         let is_it = |kept: &Kept| kept.owner == owner && kept.id.as_str() == id;
-        self.shelf().remove(is_it)
+        self.shelf().remove(is_it) || self.is_placeholder(id)
     }
 
     /// Those of an owner, of a model and with labels where these are given, as OpenAI's list.
@@ -130,7 +132,10 @@ impl Stored {
         let found = shelf.kept.iter().filter(|kept| {
             kept.owner == owner && model.is_none_or(|model| kept.model == model) && has_labels(kept)
         });
-        paged(found.map(Kept::view).collect(), page)
+        paged(
+            found.map(Kept::view).collect(),
+            &self.without_placeholder(page),
+        )
     }
 
     /// What was asked for one of them, as OpenAI's list. `None` when there is no such
@@ -144,14 +149,31 @@ impl Stored {
             });
             named.collect()
         })?;
-        paged(messages, page)
+        paged(messages, &self.without_placeholder(page))
     }
 
     fn with<T>(&self, owner: Owner, id: &str, show: impl FnOnce(&mut Kept) -> T) -> Option<T> {
         let mut shelf = self.shelf();
         let mut kept = shelf.kept.iter_mut();
-        kept.find(|kept| kept.owner == owner && kept.id.as_str() == id)
-            .map(show)
+        let kept = kept.find(|kept| kept.owner == owner && kept.id.as_str() == id);
+        match kept {
+            Some(kept) => Some(show(kept)),
+            None if self.is_placeholder(id) => Some(show(&mut Kept::placeholder(owner, id)?)),
+            None => None,
+        }
+    }
+
+    fn is_placeholder(&self, id: &str) -> bool {
+        self.settings.placeholders.iter().any(|known| known == id)
+    }
+
+    /// Placeholders stand in no list: behind one of them is all that there is.
+    fn without_placeholder(&self, page: &Page) -> Page {
+        let after = page.after.clone();
+        Page {
+            after: after.filter(|after| !self.is_placeholder(after)),
+            ..*page
+        }
     }
 
     /// What is kept, without what has expired.
@@ -205,6 +227,34 @@ impl Kept {
             messages: asked.messages,
             metadata: request.params.metadata.clone().unwrap_or_default(),
             bytes: view.len() + request.body().len(),
+            since: Instant::now(),
+        })
+    }
+
+    /// What stands for a completion that nobody asked for.
+    fn placeholder(owner: Owner, id: &str) -> Option<Self> {
+        let completion = json!({
+            "id": id,
+            "object": "chat.completion",
+            "created": 0,
+            "model": "placeholder",
+            "choices": [{
+                "index": 0,
+                "message": {"role": "assistant", "content": "", "refusal": null},
+                "logprobs": null,
+                "finish_reason": "stop",
+            }],
+            "usage": Usage::new(0, 0),
+            "status": Status::Completed,
+        });
+        Some(Self {
+            id: Id::parse(id).ok()?,
+            owner,
+            model: "placeholder".to_owned(),
+            completion: completion.as_object().cloned()?,
+            messages: vec![json!({"role": "user", "content": ""})],
+            metadata: BTreeMap::new(),
+            bytes: 0,
             since: Instant::now(),
         })
     }
@@ -264,6 +314,7 @@ mod tests {
             max: 3,
             max_bytes: 1000,
             keep: Duration::from_secs(60),
+            placeholders: vec!["always".to_owned()],
         })
     }
 
@@ -358,6 +409,23 @@ mod tests {
             ids(&stored.list(OWNER, None, &none, &page()).expect("a page")),
             [5]
         );
+    }
+
+    #[tokio::test]
+    async fn a_placeholder_is_always_there_and_in_no_list() {
+        let stored = stored();
+        stored.put(kept(1, "a"));
+        for _ in 0..2 {
+            assert!(stored.get(OWNER, "always").is_some());
+            assert!(stored.remove(OWNER, "always"));
+        }
+        let after = Page {
+            after: Some("always".to_owned()),
+            ..page()
+        };
+        let all = stored.list(OWNER, None, &BTreeMap::new(), &after);
+        assert_eq!(ids(&all.expect("a page")), [1]);
+        assert!(stored.get(OWNER, "never").is_none() && !stored.remove(OWNER, "never"));
     }
 
     #[tokio::test(start_paused = true)]
