@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     completion::{Ask, Service, Started},
-    openai::{ChatCompletion, ChatParams, ChatRequest, ErrorEnvelope},
+    openai::{ChatCompletion, ChatParams, ErrorEnvelope, Form},
 };
 
 /// What a request with `background: true` is answered with.
@@ -88,6 +88,16 @@ pub(super) async fn create(
     service: Data<Service>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    complete(Form::Chat, caller, (request, payload), (&service, &state)).await
+}
+
+/// Starts a completion of either API and answers with it.
+pub(super) async fn complete(
+    form: Form,
+    caller: Caller,
+    (request, payload): (HttpRequest, Payload),
+    (service, state): (&Service, &State),
+) -> Result<HttpResponse, ApiError> {
     let headers = request.headers();
     let show = Show {
         has_ids: wants_ids(headers)?,
@@ -99,7 +109,7 @@ pub(super) async fn create(
     let idempotency_key = idempotency_key(headers)?;
     let body = read_body(payload, &state.limits).await?;
     let ask = Ask {
-        request: ChatRequest::parse(body)?,
+        request: form.parse(body)?,
         owner: caller.owner,
         headers: forwarded(headers, &state.forward_headers),
         credentials: caller.credentials.clone(),
@@ -110,7 +120,7 @@ pub(super) async fn create(
     let (is_streaming, is_background) = (ask.request.is_streaming(), ask.request.is_background());
     let mut started = service.start(ask).await?;
     if is_background {
-        return Ok(queued(&started, &caller, (&request, &state)));
+        return Ok(queued(&started, &caller, (&request, state)));
     }
     if !is_streaming {
         let whole = started.whole().await?;
@@ -120,9 +130,9 @@ pub(super) async fn create(
     started.commit(state.stream.commit_after).await?;
     let mut response = reply::made(&started.completion);
     let completion = &started.completion;
-    let for_whom = (&**state, wants_cookie);
+    let for_whom = (state, wants_cookie);
     reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);
-    Ok(reply::stream(response, started.reader, show, &state))
+    Ok(reply::stream(response, started.reader, show, state))
 }
 
 /// The answer to a request that is not waited for.

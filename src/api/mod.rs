@@ -7,6 +7,7 @@ mod activity;
 mod body;
 mod caller;
 mod chat;
+mod completions;
 mod docs;
 mod embeddings;
 mod error;
@@ -67,6 +68,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(follow::cancel)
         .service(stored::messages)
         .service(activity::follow)
+        .service(completions::create)
         .service(models::list)
         .service(models::retrieve)
         .service(models::delete)

@@ -32,7 +32,7 @@ const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSettings {
-    /// The URL that `/chat/completions` is appended to.
+    /// The URL that `/chat/completions` and its like are appended to.
     pub base_url: String,
     /// The environment variable that holds the key.
     #[serde(default)]
@@ -149,7 +149,7 @@ impl Upstream {
         };
         let request = self
             .client
-            .post(self.url("/chat/completions"))
+            .post(self.url(call.request.form().path()))
             .headers(self.request_headers(&call.headers, &call.credentials))
             .header(ACCEPT, accept)
             .header(CONTENT_TYPE, "application/json")

@@ -24,12 +24,6 @@ use crate::{
     },
 };
 
-/// What every completion's id begins with, as OpenAI's do.
-const ID_PREFIX: &str = "chatcmpl-";
-
-/// Where idempotency keys count: another path's are others.
-const PATH: &str = "/v1/chat/completions";
-
 /// The completions, as one worker thread sees them.
 pub struct Service {
     pub(super) router: Router,
@@ -164,7 +158,7 @@ impl Service {
         };
         let about = self.about(&ask, identity.created, route.clocks.total);
         let spec = Spec {
-            id: Id::new(ID_PREFIX, identity.id),
+            id: Id::new(ask.request.form().id_prefix(), identity.id),
             owner: ask.owner,
             about: about.to_bytes(),
             grace: self.grace(&ask),
@@ -242,6 +236,7 @@ impl Service {
         let lifetime = total.saturating_add(self.shared.settings.retention);
         About {
             model: ask.request.params.model.clone(),
+            form: ask.request.form(),
             created,
             is_streamed: ask.request.is_generated_as_stream(),
             has_sequence: ask.request.params.include_sequence == Some(true),
@@ -339,7 +334,8 @@ impl Started {
         }
         let aside: Option<Value> = self.completion.log.aside().map(parse_aside);
         let usage = aside.as_ref().and_then(|aside| aside.get("usage"));
-        let folded = fold(&events, usage).map_err(|error| error.failure())?;
+        let folded =
+            fold(&events, self.completion.about.form, usage).map_err(|error| error.failure())?;
         Ok(folded.to_string().into())
     }
 
@@ -353,10 +349,10 @@ impl Started {
 }
 
 impl Ask {
-    /// Under which name the idempotency key is known.
+    /// Under which name the idempotency key is known: another path's are others.
     fn claim_name(&self) -> Option<String> {
         let key = self.idempotency_key.as_ref()?;
-        Some(format!("{PATH} {key}"))
+        Some(format!("/v1{} {key}", self.request.form().path()))
     }
 }
 

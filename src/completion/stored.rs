@@ -252,7 +252,7 @@ impl Kept {
             owner,
             model: "placeholder".to_owned(),
             completion: completion.as_object().cloned()?,
-            messages: vec![json!({"role": "user", "content": ""})],
+            messages: vec![json!({"role": "assistant", "content": "", "refusal": null})],
             metadata: BTreeMap::new(),
             bytes: 0,
             since: Instant::now(),

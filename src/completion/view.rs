@@ -31,14 +31,14 @@ pub(super) async fn describe(log: Arc<Log>) -> Result<Bytes, Failure> {
 fn render(log: &Log) -> Result<Bytes, Failure> {
     let about = About::of(log)?;
     let (events, end) = log.snapshot();
-    let folded = fold(&events, None).map_err(|error| error.failure())?;
+    let folded = fold(&events, about.form, None).map_err(|error| error.failure())?;
     let Value::Object(folded) = folded else {
         return Err(Failure::internal());
     };
     // What a completion that has said nothing yet is known by.
     let mut view = Map::new();
     view.insert("id".to_owned(), log.id().as_str().into());
-    view.insert("object".to_owned(), "chat.completion".into());
+    view.insert("object".to_owned(), about.form.object().into());
     view.insert("created".to_owned(), about.created.into());
     view.insert("model".to_owned(), about.model.into());
     view.extend(folded);

@@ -59,6 +59,18 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    /// Checks that a model has a name.
+    ///
+    /// # Errors
+    /// [`Invalid`] when it is empty.
+    pub(super) fn unless_named(model: &str) -> Result<(), Self> {
+        if model.is_empty() {
+            let why = "expected the name of a model, got an empty string";
+            return Err(Self::at("model", why));
+        }
+        Ok(())
+    }
+
     /// A field that is wrong, and why.
     pub fn at(param: &str, why: &str) -> Self {
         Self {

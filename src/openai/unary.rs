@@ -35,10 +35,7 @@ impl<T: Params> UnaryRequest<T> {
     /// [`Invalid`] says which field is wrong, why, and what is allowed.
     pub fn parse(body: Bytes) -> Result<Self, Invalid> {
         let params: T = Invalid::check(&body)?;
-        if params.model().is_empty() {
-            let why = "expected the name of a model, got an empty string";
-            return Err(Invalid::at("model", why));
-        }
+        Invalid::unless_named(params.model())?;
         params.validate()?;
         Ok(Self { params, body })
     }

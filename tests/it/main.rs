@@ -22,6 +22,7 @@ mod upstream;
 
 mod bad_input;
 mod hostile;
+mod legacy;
 mod mock;
 mod pages;
 mod resume;

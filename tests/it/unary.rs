@@ -89,6 +89,15 @@ fn base64_is_the_same_numbers() {
     }
 }
 
+#[test]
+fn a_mock_without_base64_sends_numbers_whatever_was_asked_for() {
+    let settings = "mock.base64_embeddings = false";
+    let server = spawn(settings).expect("valid settings");
+    let body = r#"{"model":"m","input":"a","dimensions":2,"encoding_format":"base64"}"#;
+    let list = fetch(server.address(), &post_to("/v1/embeddings", body, &[])).json();
+    assert_eq!(vectors(&list)[0].len(), 2);
+}
+
 /// RFC 4648, section 4, by the book.
 fn decode(base64: &str) -> Vec<u8> {
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -19,8 +19,7 @@ use super::{
 use crate::{
     backend::BackendError,
     openai::{
-        Embedding, EmbeddingInput, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Int,
-        Vector,
+        Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Int, TextInput, Vector,
     },
 };
 
@@ -46,20 +45,25 @@ pub(super) async fn embed(
     params: &EmbeddingParams,
 ) -> Result<EmbeddingList, BackendError> {
     let tokens = match &params.input {
-        EmbeddingInput::Texts(texts) => {
+        TextInput::Texts(texts) => {
             let counts = mock.tokens.count(texts.clone()).await;
             counts.map_err(internal)?
         }
-        EmbeddingInput::Tokens(lists) => lists.iter().map(Vec::len).collect(),
+        TextInput::Tokens(lists) => lists.iter().map(Vec::len).collect(),
     };
     let dimensions = dimensions(params);
     check(&tokens, dimensions)?;
     let seed = seed(mock.settings.seed, &params.model);
-    let (input, encoding) = (params.input.clone(), params.encoding_format);
+    let asked = params.encoding_format.unwrap_or_default();
+    let encoding = match mock.settings.base64_embeddings {
+        true => asked,
+        false => Encoding::Float,
+    };
+    let input = params.input.clone();
     // Long inputs would hold up the streams of this thread.
     let data = spawn_blocking(move || {
         let vectors = features(&input, seed).map(|features| vector(&features, dimensions));
-        let written = vectors.map(|vector| write(vector, encoding.unwrap_or_default()));
+        let written = vectors.map(|vector| write(vector, encoding));
         let numbered = written.enumerate().map(|(index, embedding)| Embedding {
             object: "embedding",
             index,
@@ -130,10 +134,10 @@ fn seed(seed: i64, model: &str) -> u64 {
 /// What an input is made of, and how much of each.
 type Features = HashMap<u64, i64>;
 
-fn features(input: &EmbeddingInput, seed: u64) -> impl Iterator<Item = Features> {
+fn features(input: &TextInput, seed: u64) -> impl Iterator<Item = Features> {
     let all: Vec<_> = match input {
-        EmbeddingInput::Texts(texts) => texts.iter().map(|text| of_text(text, seed)).collect(),
-        EmbeddingInput::Tokens(lists) => lists.iter().map(|ids| of_tokens(ids, seed)).collect(),
+        TextInput::Texts(texts) => texts.iter().map(|text| of_text(text, seed)).collect(),
+        TextInput::Tokens(lists) => lists.iter().map(|ids| of_tokens(ids, seed)).collect(),
     };
     all.into_iter()
 }

@@ -8,6 +8,7 @@ mod embeddings;
 mod moderations;
 mod pace;
 mod render;
+mod text;
 mod unary;
 
 use std::{rc::Rc, sync::Arc};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub deterministic: bool,
     /// Mixed into every answer; a request's own `seed` comes first.
     pub seed: i64,
+    /// Vectors are written in base64 where that is asked for.
+    pub base64_embeddings: bool,
 }
 
 /// The mock as one worker thread sees it.
@@ -126,7 +129,10 @@ impl Mock {
 impl Backend for Mock {
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
         let answer = async move {
-            let chunks = self.answer(call).await;
+            let chunks = match call.request.text.clone() {
+                None => self.answer(call).await,
+                Some(params) => text::complete(self, call, &params).await,
+            };
             let chunks = chunks.map_err(|error| BackendError::Internal(error.to_string()))?;
             Ok(Answer {
                 headers: Vec::new(),
