@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IntoDeserializer},
+};
 use utoipa::openapi::{
     ArrayBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema,
     schema::{SchemaType, Type},
@@ -86,18 +89,35 @@ impl<'de> Deserialize<'de> for Item {
                 Ok(Item::Text(text.to_owned()))
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Item, E> {
-                let wrong = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
-                u32::try_from(number).map(Item::Token).map_err(|_| wrong())
+                token_id(number.into_deserializer()).map(Item::Token)
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Item, E> {
+                token_id(number.into_deserializer()).map(Item::Token)
+            }
+            // JSON has one kind of number: `1.0` is an id.
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Item, E> {
+                token_id(number.into_deserializer()).map(Item::Token)
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Item, A::Error> {
                 let mut ids = Vec::new();
                 while let Some(id) = seq.next_element::<TokenId>()? {
-                    ids.push(u32::try_from(id.get()).unwrap_or_default());
+                    ids.push(id.into());
                 }
                 Ok(Item::Tokens(ids))
             }
         }
         deserializer.deserialize_any(Forms)
+    }
+}
+
+fn token_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    TokenId::deserialize(deserializer).map(u32::from)
+}
+
+impl From<TokenId> for u32 {
+    fn from(id: TokenId) -> Self {
+        // In range by its type.
+        Self::try_from(id.get()).unwrap_or_default()
     }
 }
 
@@ -177,7 +197,7 @@ mod tests {
         };
         assert_eq!(input(r#""a""#), texts(&["a"]));
         assert_eq!(input(r#"["a","b"]"#), texts(&["a", "b"]));
-        assert_eq!(input("[1,2]"), tokens(&[&[1, 2]]));
+        assert_eq!(input("[1,2.0]"), tokens(&[&[1, 2]]));
         assert_eq!(input("[[1],[2,3]]"), tokens(&[&[1], &[2, 3]]));
     }
 
@@ -190,8 +210,9 @@ mod tests {
             (r#"["a",1]"#, "mixture"),
             (r#"[1,[2]]"#, "mixture"),
             ("[null]", "a token id"),
-            ("[-1]", "a token id"),
-            ("[4294967296]", "a token id"),
+            ("[-1]", "an integer from 0 to 4294967295"),
+            ("[4294967296]", "an integer from 0 to 4294967295"),
+            ("[1.5]", "an integer from 0 to 4294967295"),
             ("[[1.5]]", "an integer from 0"),
         ] {
             let error = input(json).expect_err(json);
