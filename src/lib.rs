@@ -16,3 +16,4 @@ pub mod stream;
 pub mod telemetry;
 pub mod testing;
 pub mod tokens;
+pub mod wire;

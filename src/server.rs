@@ -1,10 +1,10 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 use std::{
-    any::Any,
     future::Future,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    path::Path,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -22,10 +22,10 @@ use utoipa_actix_web::AppExt;
 
 use crate::{
     access::{Keyring, Tickets},
-    api::{self, Bodies, OriginPolicy, State},
+    api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
         Backend, Clocks, ModelSettings, Route, Router,
-        mock::Mock,
+        mock::{Control, Mock, scenario::LoadError},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
@@ -90,6 +90,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
+    /// The scenarios cannot be used.
+    #[error(transparent)]
+    Scenarios(#[from] LoadError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -130,6 +133,7 @@ async fn serve(
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
     let store = store(&config)?;
     let shared = Shared::new(&config, address, Arc::clone(&store))?;
+    let control = Arc::clone(&shared.control);
     let listening = Listening {
         address,
         pumps: shared.completions.pumps.clone(),
@@ -150,6 +154,7 @@ async fn serve(
             .wrap(from_fn(api::request_id))
     };
     let write_deadline = config.stream.write_deadline;
+    let is_all_mock = config.is_all_mock();
     let mut server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
@@ -160,7 +165,14 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(move |connection, _| set_write_deadline(connection, write_deadline))
+        .on_connect(move |connection, data| {
+            if let Some(connection) = connection.downcast_ref::<TcpStream>() {
+                set_write_deadline(connection, write_deadline);
+                if is_all_mock {
+                    data.insert(Line::to(connection));
+                }
+            }
+        })
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals()
         .listen(listener)
@@ -171,6 +183,7 @@ async fn serve(
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Stopped),
         () = store.tend() => {}
+        () = control.tend() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
     // Other nodes have to know how the streams of this one ended. What is late is lost to them.
@@ -212,6 +225,7 @@ struct Shared {
     state: Data<State>,
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
+    control: Arc<Control>,
     completions: completion::Shared,
 }
 
@@ -229,11 +243,13 @@ impl Shared {
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
+            is_all_mock: config.is_all_mock(),
         };
         let mut stored = config.stored.clone();
         if !config.is_all_mock() {
             stored.placeholders.clear();
         }
+        let control = Arc::new(control(config)?);
         let completions = completion::Shared {
             store,
             settings: Arc::clone(&state.stream),
@@ -247,6 +263,7 @@ impl Shared {
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
+            control,
             completions,
         })
     }
@@ -262,7 +279,8 @@ impl Shared {
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
         if self.config.is_all_mock() {
-            let mock = Mock::new(self.config.mock.clone(), Arc::clone(&self.tokens));
+            let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
+            let mock = Mock::new(self.config.mock.clone(), control, tokens);
             return Ok(vec![Route {
                 name: "*".to_owned(),
                 backend: Rc::new(mock),
@@ -290,6 +308,13 @@ impl Shared {
             clocks: model.clocks(),
         })
     }
+}
+
+/// What the workers of the mock share. Where it serves alone, `prompts` is its folder if nothing
+/// else is said.
+fn control(config: &Config) -> Result<Control, LoadError> {
+    let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
+    Control::new(named, &config.mock.profiles, config.mock.journal)
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
@@ -323,12 +348,10 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
 
 /// Cuts off a client that acknowledges nothing for so long. The body cannot do it: once its
 /// bytes are queued, nobody polls it.
-fn set_write_deadline(connection: &dyn Any, deadline: Duration) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        let socket = socket2::SockRef::from(stream);
-        if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
-            tracing::debug!(%error, "no write deadline on this connection");
-        }
+fn set_write_deadline(connection: &TcpStream, deadline: Duration) {
+    let socket = socket2::SockRef::from(connection);
+    if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
+        tracing::debug!(%error, "no write deadline on this connection");
     }
 }
 

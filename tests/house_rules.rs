@@ -10,19 +10,25 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("openai", &[]),
     ("sse", &[]),
     ("tokens", &[]),
+    ("wire", &[]),
     ("telemetry", &[]),
     ("stream", &[]),
     ("access", &[]),
-    ("backend", &["openai", "sse", "tokens"]),
+    ("backend", &["openai", "sse", "tokens", "wire"]),
     (
         "completion",
-        &["openai", "sse", "tokens", "stream", "access", "backend"],
+        &[
+            "openai", "sse", "tokens", "wire", "stream", "access", "backend",
+        ],
     ),
-    ("api", &["openai", "sse", "stream", "access", "completion"]),
+    (
+        "api",
+        &["openai", "sse", "wire", "stream", "access", "completion"],
+    ),
     (
         "config",
         &[

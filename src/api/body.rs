@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     sse::{Field, write_field},
     stream::{Batch, Cursor, Event, HeartbeatForm, Kind, Reader, Settings},
+    wire::Delivery,
 };
 
 /// What a reader sees beside the events' own bytes.
@@ -51,6 +52,12 @@ impl Bodies {
         *self.0.borrow()
     }
 
+    /// Counts one more.
+    pub(super) fn counted(&self) -> Counted {
+        self.0.send_modify(|count| *count += 1);
+        Counted(self.clone())
+    }
+
     /// Waits until there are none, `patience` at most.
     pub async fn written(&self, patience: Duration) {
         let mut count = self.0.subscribe();
@@ -68,7 +75,19 @@ pub(super) struct EventBody {
     // The opening block, until it was sent.
     opening: Bytes,
     heartbeat: Option<Heartbeat>,
-    bodies: Bodies,
+    // Where what was sent is written down.
+    delivery: Option<Arc<Delivery>>,
+    _count: Counted,
+}
+
+/// One stream that is being written, while it lives.
+#[derive(Debug)]
+pub(super) struct Counted(Bodies);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
 }
 
 struct Heartbeat {
@@ -81,8 +100,7 @@ struct Heartbeat {
 impl EventBody {
     /// Reads on from where `reader` is. When nothing is there to be sent at first, a heartbeat
     /// goes out at once.
-    pub(super) fn new(reader: Reader, settings: &Settings, show: Show, bodies: Bodies) -> Self {
-        bodies.0.send_modify(|count| *count += 1);
+    pub(super) fn new(reader: Reader, settings: &Settings, show: Show, bodies: &Bodies) -> Self {
         let form = heartbeat(settings.heartbeat_form, show);
         let opening = if show.has_opening {
             opening(settings.retry, reader.cursor())
@@ -99,14 +117,23 @@ impl EventBody {
                 every: settings.heartbeat,
                 due: None,
             }),
-            bodies,
+            delivery: None,
+            _count: bodies.counted(),
         }
+    }
+
+    /// The same, and what is sent is written down.
+    pub(super) fn recorded(mut self, delivery: Arc<Delivery>) -> Self {
+        self.delivery = Some(delivery);
+        self
     }
 }
 
 impl Drop for EventBody {
     fn drop(&mut self) {
-        self.bodies.0.send_modify(|count| *count -= 1);
+        if let Some(delivery) = &self.delivery {
+            delivery.ended("left");
+        }
     }
 }
 
@@ -134,11 +161,20 @@ impl MessageBody for EventBody {
                     epoch: this.reader.cursor().epoch,
                     ..before
                 };
+                let count = this.batch.len();
                 let bytes = join(&mut this.batch, first, this.show);
+                if let Some(delivery) = &this.delivery {
+                    delivery.sent(count, bytes.len());
+                }
                 Poll::Ready(Some(Ok(this.sent(bytes))))
             }
             // Who has lost the place comes back with a cursor, and is told then.
-            Poll::Ready(Batch::End | Batch::Lost) => Poll::Ready(None),
+            Poll::Ready(Batch::End | Batch::Lost) => {
+                if let Some(delivery) = &this.delivery {
+                    delivery.ended("finished");
+                }
+                Poll::Ready(None)
+            }
             Poll::Pending => {
                 let Some(heartbeat) = &mut this.heartbeat else {
                     return Poll::Pending;
@@ -175,7 +211,7 @@ impl Heartbeat {
 
 /// A line alone for official SDKs and where ids are on: openai-python dispatches on every blank
 /// line once it has seen an `id:`. A block for others: hand-written clients split on blank lines.
-fn heartbeat(form: HeartbeatForm, show: Show) -> Option<&'static [u8]> {
+pub(super) fn heartbeat(form: HeartbeatForm, show: Show) -> Option<&'static [u8]> {
     match form {
         HeartbeatForm::Off => None,
         HeartbeatForm::Line => Some(b":\n"),
@@ -201,16 +237,32 @@ fn join(events: &mut Vec<Event>, before: Cursor, show: Show) -> Bytes {
     let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len() + 64).sum());
     for event in events.drain(..) {
         cursor.seq.0 += 1;
-        // Neither a cursor nor a name has a character that could be refused.
-        if show.has_ids {
-            let _ = write_field(&mut bytes, Field::Id, &cursor.to_string());
-        }
-        if show.has_names {
-            let _ = write_field(&mut bytes, Field::Event, name(event.kind));
-        }
+        write_lines(&mut bytes, cursor, event.kind, show);
         bytes.extend_from_slice(&event.frame);
     }
     bytes.freeze()
+}
+
+/// One event's bytes.
+pub(super) fn frame(event: Event, cursor: Cursor, show: Show) -> Bytes {
+    if !show.has_ids && !show.has_names {
+        return event.frame;
+    }
+    let mut bytes = BytesMut::with_capacity(event.frame.len() + 64);
+    write_lines(&mut bytes, cursor, event.kind, show);
+    bytes.extend_from_slice(&event.frame);
+    bytes.freeze()
+}
+
+/// The lines before an event's own that this profile shows.
+fn write_lines(bytes: &mut BytesMut, cursor: Cursor, kind: Kind, show: Show) {
+    // Neither a cursor nor a name has a character that could be refused.
+    if show.has_ids {
+        let _ = write_field(bytes, Field::Id, &cursor.to_string());
+    }
+    if show.has_names {
+        let _ = write_field(bytes, Field::Event, name(kind));
+    }
 }
 
 /// The names that `?events=named` gives; never `error`, which EventSource keeps for itself.

@@ -16,8 +16,11 @@ use super::{
     ApiError, Limits, State,
     body::Show,
     caller::Caller,
+    line::Line,
     openapi::ChatEvent,
-    query::{forwarded, idempotency_key, is_official_sdk, on_disconnect, wants_cookie, wants_ids},
+    query::{
+        for_backend, idempotency_key, is_official_sdk, on_disconnect, wants_cookie, wants_ids,
+    },
     reply,
 };
 use crate::{
@@ -111,7 +114,7 @@ pub(super) async fn complete(
     let ask = Ask {
         request: form.parse(body)?,
         owner: caller.owner,
-        headers: forwarded(headers, &state.forward_headers),
+        headers: for_backend(headers, state),
         credentials: caller.credentials.clone(),
         on_disconnect,
         can_resume: show.has_ids,
@@ -124,15 +127,21 @@ pub(super) async fn complete(
     }
     if !is_streaming {
         let whole = started.whole().await?;
-        let mut response = reply::made(&started.completion);
-        return Ok(response.content_type("application/json").body(whole));
+        let response = reply::made(&started.completion);
+        let whole = (started.completion.plan(), whole);
+        return Ok(reply::planned_whole(
+            response,
+            whole,
+            (state, Line::of(&request)),
+        ));
     }
     started.commit(state.stream.commit_after).await?;
     let mut response = reply::made(&started.completion);
     let completion = &started.completion;
     let for_whom = (state, wants_cookie);
     reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);
-    Ok(reply::stream(response, started.reader, show, state))
+    let on = (state, Line::of(&request));
+    Ok(reply::planned_stream(response, started, show, on))
 }
 
 /// The answer to a request that is not waited for.

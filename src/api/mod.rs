@@ -14,6 +14,7 @@ mod error;
 mod fallback;
 mod follow;
 mod health;
+mod line;
 mod models;
 mod moderations;
 pub mod openapi;
@@ -22,6 +23,7 @@ mod query;
 mod reply;
 mod request_id;
 mod settings;
+mod stage;
 mod stored;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use body::Bodies;
 pub use error::ApiError;
+pub use line::Line;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
@@ -54,6 +57,8 @@ pub struct State {
     pub forward_headers: Vec<String>,
     /// The streams that are being written.
     pub bodies: Bodies,
+    /// No model is behind this server but the mock.
+    pub is_all_mock: bool,
 }
 
 /// Every resource, a line each.

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{ApiError, error::invalid};
+use super::{ApiError, State, error::invalid};
 use crate::{
     completion::{Code, Failure},
     stream::{Cursor, CursorError, OnDisconnect, OnDisconnectError},
@@ -142,16 +142,27 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
     }
 }
 
-/// `openai-*`, `traceparent`, `user-agent` and what the operator names, for the upstream.
-pub(super) fn forwarded(headers: &HeaderMap, more: &[String]) -> Vec<(String, String)> {
-    let is_forwarded = |name: &str| {
+/// Headers of the client's that the backend may see: `openai-*`, `traceparent`, `user-agent`
+/// and what the operator names for an upstream, `x-mock-*` for the mock, and, where there is
+/// nothing but the mock, all that hold no secret.
+pub(super) fn for_backend(headers: &HeaderMap, state: &State) -> Vec<(String, String)> {
+    const SECRET: [&str; 5] = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "api-key",
+        "x-api-key",
+    ];
+    let may_see = |name: &str| {
         name.starts_with("openai-")
+            || name.starts_with("x-mock-")
             || matches!(name, "traceparent" | "user-agent")
-            || more.iter().any(|more| more == name)
+            || state.forward_headers.iter().any(|more| more == name)
+            || (state.is_all_mock && !SECRET.contains(&name))
     };
     headers
         .iter()
-        .filter(|(name, _)| is_forwarded(name.as_str()))
+        .filter(|(name, _)| may_see(name.as_str()))
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect()
 }

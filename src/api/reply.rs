@@ -1,20 +1,31 @@
 //! How replies are made.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
+    body::BodyStream,
     http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE},
 };
 
+use bytes::Bytes;
+
 use super::{
     ApiError, State,
-    body::{EventBody, Show},
+    body::{EventBody, Show, heartbeat},
     caller::{COOKIE_NAME, Caller},
-    query::forwarded,
+    line::Line,
+    query::for_backend,
+    stage::Stage,
 };
 use crate::{
-    completion::{About, Completion, Service, Task, UnaryCall},
+    completion::{About, Completion, Service, Started, Task, UnaryCall},
     stream::{Log, Reader},
+    wire::Plan,
 };
+
+/// What a reply of a planned wrong type says to be.
+const WRONG_TYPE: &str = "text/html; charset=utf-8";
 
 /// The head of a reply to the request that made a completion: the upstream's headers too.
 pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
@@ -33,13 +44,76 @@ pub(super) fn stream(
     show: Show,
     state: &State,
 ) -> HttpResponse {
-    let bodies = state.bodies.clone();
-    let body = EventBody::new(reader, &state.stream, show, bodies);
+    let body = EventBody::new(reader, &state.stream, show, &state.bodies);
+    stream_head(&mut response).body(body)
+}
+
+/// The same for the request that made the completion, with what its plan does to the bytes.
+pub(super) fn planned_stream(
+    mut response: HttpResponseBuilder,
+    started: Started,
+    show: Show,
+    (state, line): (&State, Option<Line>),
+) -> HttpResponse {
+    stream_head(&mut response);
+    let Some(plan) = started.completion.plan().map(Arc::clone) else {
+        return stream(response, started.reader, show, state);
+    };
+    if plan.has_wrong_content_type() {
+        response.insert_header((CONTENT_TYPE, WRONG_TYPE));
+    }
+    if plan.is_plain() && plan.waiting.is_none() {
+        let body = EventBody::new(started.reader, &state.stream, show, &state.bodies);
+        return response.body(body.recorded(Arc::clone(&plan.delivery)));
+    }
+    let heartbeat = heartbeat(state.stream.heartbeat_form, show).map(Bytes::from_static);
+    let heartbeat = plan
+        .waiting
+        .map(|text| Bytes::from_static(text.as_bytes()))
+        .or(heartbeat);
+    let stage = Stage {
+        plan,
+        line,
+        heartbeat,
+        heartbeat_every: state.stream.heartbeat,
+        count: state.bodies.counted(),
+    };
+    response.body(BodyStream::new(stage.stream(started.reader, show)))
+}
+
+/// A whole reply, with what its plan does to the bytes.
+pub(super) fn planned_whole(
+    mut response: HttpResponseBuilder,
+    (plan, whole): (Option<&Arc<Plan>>, Bytes),
+    (state, line): (&State, Option<Line>),
+) -> HttpResponse {
+    response.content_type("application/json");
+    let Some(plan) = plan else {
+        return response.body(whole);
+    };
+    if plan.has_wrong_content_type() {
+        response.insert_header((CONTENT_TYPE, WRONG_TYPE));
+    }
+    if plan.is_plain() {
+        plan.delivery.sent(1, whole.len());
+        plan.delivery.ended("finished");
+        return response.body(whole);
+    }
+    let stage = Stage {
+        plan: Arc::clone(plan),
+        line,
+        heartbeat: None,
+        heartbeat_every: state.stream.heartbeat,
+        count: state.bodies.counted(),
+    };
+    response.body(BodyStream::new(stage.whole(whole)))
+}
+
+fn stream_head(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     response
         .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("x-accel-buffering", "no"))
-        .body(body)
 }
 
 /// The answer to what is answered in one piece.
@@ -51,7 +125,7 @@ pub(super) async fn unary(
 ) -> Result<HttpResponse, ApiError> {
     let call = UnaryCall {
         task,
-        headers: forwarded(request.headers(), &state.forward_headers),
+        headers: for_backend(request.headers(), state),
         credentials: caller.credentials,
     };
     let reply = service.reply(call).await?;

@@ -14,13 +14,16 @@ use std::{pin::Pin, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, future::LocalBoxFuture};
 use serde::Deserialize;
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
 pub use router::{ModelSettings, Route, Router};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
 
-use crate::openai::{ChatRequest, Facts, Model};
+use crate::{
+    openai::{ChatRequest, Facts, Model},
+    wire::Plan,
+};
 
 /// A source of completions. One instance serves one worker thread.
 pub trait Backend {
@@ -35,13 +38,16 @@ pub trait Backend {
 
     /// The id and time that this request must have, where the answer is to be the same on
     /// every run.
-    fn identity(&self, _request: &ChatRequest) -> Option<Identity> {
+    fn identity(&self, _request: &ChatRequest, _headers: &Headers) -> Option<Identity> {
         None
     }
 
     /// The models that can be asked for here.
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>>;
 }
+
+/// Names, in lower case, and values.
+pub type Headers = Vec<(String, String)>;
 
 /// One request on its way to a backend.
 #[derive(Debug)]
@@ -52,8 +58,8 @@ pub struct Call {
     pub created: u64,
     /// The request.
     pub request: ChatRequest,
-    /// Headers of the client's that go upstream.
-    pub headers: Vec<(String, String)>,
+    /// Headers of the client's that the backend may see.
+    pub headers: Headers,
     /// Who has to know the upstream's key.
     pub credentials: Credentials,
 }
@@ -88,9 +94,11 @@ pub struct Identity {
 /// The start of an answer.
 pub struct Answer {
     /// Headers for the client.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// What follows.
     pub body: Body,
+    /// What is done to the reply on its way to the client that asked, and to no other.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// The answer itself.
@@ -99,7 +107,12 @@ pub enum Body {
     Chunks(Chunks),
     /// All at once, as a whole completion.
     Whole(Chunk),
+    /// Bytes that are passed on as they are, whatever they are.
+    Raw(Frames),
 }
+
+/// Raw bytes, piece by piece.
+pub type Frames = Pin<Box<dyn Stream<Item = Bytes>>>;
 
 /// An answer's steps. The stream's end without [`Step::Done`] is the upstream's end of file.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Step, BackendError>>>>;

@@ -163,7 +163,11 @@ impl Upstream {
             let json = read_body(response, self.max_whole_bytes).await?;
             Body::Whole(chunk(json)?)
         };
-        Ok(Answer { headers, body })
+        Ok(Answer {
+            headers,
+            body,
+            plan: None,
+        })
     }
 
     /// The answer's head, if it is not a refusal; and of its headers those that clients read.
@@ -189,6 +193,8 @@ impl Upstream {
         };
         let authorization = authorization.map(|value| ("authorization", value));
         let forwarded = given.iter().map(|(name, value)| (&name[..], value));
+        // What steers the mock is nobody else's.
+        let forwarded = forwarded.filter(|(name, _)| !name.starts_with("x-mock-"));
         for (name, value) in forwarded.chain(authorization) {
             if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
                 headers.append(name, value);

@@ -31,8 +31,8 @@ pub struct Cli {
 enum Command {
     /// Serve the API (the default)
     Serve(ServeArgs),
-    /// Check the configuration and say what is wrong with it
-    Check(ConfigArgs),
+    /// Check the configuration and the scenarios, and say what is wrong with them
+    Check(check::CheckArgs),
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
 }
@@ -65,9 +65,24 @@ struct ServeArgs {
     /// The environment variable that holds the upstream's key
     #[arg(long, value_name = "NAME", requires = "upstream")]
     upstream_key_env: Option<String>,
-    /// The mock answers without any waiting
+    /// A folder of scenarios for the mock [default: prompts, where there is one]
+    #[arg(long, value_name = "DIR")]
+    prompts: Option<PathBuf>,
+    /// The profile of the mock's times: instant, hosted, local, or one of the configuration's
+    #[arg(long, value_name = "NAME", conflicts_with = "instant")]
+    profile: Option<String>,
+    /// The mock answers without any waiting, as with --profile instant
     #[arg(long)]
     instant: bool,
+    /// How many times as fast the mock answers
+    #[arg(long, value_name = "FACTOR")]
+    speed: Option<f64>,
+    /// The mock plans its times and keeps none of them; GET /_mock/requests tells the plan
+    #[arg(long)]
+    virtual_time: bool,
+    /// Whose chunks the mock's look like: openai, azure, vllm, llama.cpp, ollama, openrouter, deepseek
+    #[arg(long, value_name = "NAME")]
+    dialect: Option<String>,
     /// The mock answers the same request with the same bytes, ids and times included
     #[arg(long)]
     deterministic: bool,
@@ -78,7 +93,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args),
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(args),
         Command::Openapi(args) => openapi::run(&args),
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     process::ExitCode,
 };
 
@@ -14,19 +15,21 @@ use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
 use crate::{
     backend::mock,
     config::{Config, Flag},
-    server::{self, Listening},
+    server::{self, Listening, ServeError},
     telemetry,
 };
 
 /// What a shell expects of a process that was interrupted.
 const INTERRUPTED: i32 = 130;
+const PROMPTS: &str = "prompts";
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     let file = args.config.config.clone();
-    let config = match Config::load(file.as_deref(), flags(args)) {
+    let mut config = match Config::load(file.as_deref(), flags(args)) {
         Ok(config) => config,
         Err(error) => return fail(WRONG_INPUT, &error),
     };
+    use_prompts(&mut config);
     if let Err(error) = telemetry::start(&config.server.log) {
         return fail(WRONG_INPUT, &error);
     }
@@ -35,7 +38,15 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     let on_listening = |l: &Listening| greet(l.address, &upstream);
     match server::run(config, on_listening, stop) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(ServeError::Scenarios(error)) => fail(WRONG_INPUT, &error),
         Err(error) => fail(FAILED, &error),
+    }
+}
+
+/// The folder of scenarios where none is named and the mock serves alone.
+pub(super) fn use_prompts(config: &mut Config) {
+    if config.mock.prompts.is_empty() && config.is_all_mock() && Path::new(PROMPTS).is_dir() {
+        PROMPTS.clone_into(&mut config.mock.prompts);
     }
 }
 
@@ -82,6 +93,18 @@ fn flags(args: ServeArgs) -> Vec<Flag> {
     set("--open", "server.open", given(args.open));
     let instant = args.instant.then(|| "instant".into());
     set("--instant", "mock.profile", instant);
+    set("--profile", "mock.profile", args.profile.map(Value::String));
+    set("--speed", "mock.speed", args.speed.map(Value::Float));
+    set("--dialect", "mock.dialect", args.dialect.map(Value::String));
+    let prompts = args
+        .prompts
+        .map(|path| Value::String(path.display().to_string()));
+    set("--prompts", "mock.prompts", prompts);
+    set(
+        "--virtual-time",
+        "mock.virtual_time",
+        given(args.virtual_time),
+    );
     set(
         "--deterministic",
         "mock.deterministic",
@@ -113,7 +136,14 @@ fn upstream(config: &Config) -> String {
         .collect();
     urls.dedup();
     match urls.is_empty() {
-        true => format!("the built-in mock, as `{}` or any other name", mock::MODEL),
+        true => {
+            let prompts = match &config.mock.prompts[..] {
+                "" => String::new(),
+                folder => format!(", with the scenarios in {folder}/"),
+            };
+            let name = mock::MODEL;
+            format!("the built-in mock, as `{name}` or any other name{prompts}")
+        }
         false => urls.join(", "),
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn fold(
     }
     whole.insert("object".to_owned(), form.object().into());
     choices.sort_by_key(index);
+    choices.iter_mut().for_each(tidy_calls);
     whole.insert("choices".to_owned(), choices.into());
     if let Some(usage) = usage {
         whole.insert("usage".to_owned(), usage.clone());
@@ -106,8 +107,9 @@ fn add_choice(choices: &mut Vec<Value>, form: Form, choice: Value) {
     };
     for (key, value) in choice {
         match &key[..] {
-            "delta" => merge(&mut known["message"], value),
-            "logprobs" | "text" => merge(&mut known[&key[..]], value),
+            // An upstream may send what is not of this form.
+            "delta" => merge(known.entry("message").or_insert(Value::Null), value),
+            "logprobs" | "text" => merge(known.entry(key).or_insert(Value::Null), value),
             _ if value.is_null() => drop(known.entry(key).or_insert(value)),
             _ => drop(known.insert(key, value)),
         }
@@ -172,6 +174,16 @@ fn merge_item(known: &mut Vec<Value>, item: Value) {
     }
 }
 
+/// Calls of tools are told apart by their index in deltas alone.
+fn tidy_calls(choice: &mut Value) {
+    let calls = choice
+        .pointer_mut("/message/tool_calls")
+        .and_then(Value::as_array_mut);
+    for call in calls.into_iter().flatten().filter_map(Value::as_object_mut) {
+        call.shift_remove("index");
+    }
+}
+
 fn into_items(value: Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items,
@@ -222,7 +234,7 @@ mod tests {
             "id": "a", "object": "chat.completion", "created": 1, "vendor": 1.50,
             "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": null, "refusal": null, "tool_calls": [
-                    {"index": 0, "id": "t", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}}]},
+                    {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}}]},
                  "logprobs": null, "finish_reason": "tool_calls"},
                 {"index": 1, "message": {"role": "assistant", "content": "é🌊!", "refusal": null},
                  "logprobs": {"content": [{"token": "é"}, {"token": "!"}]}, "finish_reason": "stop"},

@@ -6,7 +6,7 @@
 
 use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
@@ -25,8 +25,8 @@ use super::{
     view,
 };
 use crate::{
-    backend::{BackendError, Body, Call, Chunk, Chunks, Route, Step},
-    stream::{End, Producer},
+    backend::{BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step},
+    stream::{End, Event, Kind, Producer},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
@@ -41,8 +41,8 @@ pub(super) struct Pump {
     route: Route,
     call: Rc<Call>,
     progress: Progress,
-    // The answer came in one piece, which needs no sentinel behind it.
-    is_whole: bool,
+    // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
+    is_closed: bool,
     // The upstream's count of tokens, once it came.
     usage: Option<Bytes>,
     attempts: u32,
@@ -70,7 +70,7 @@ impl Pump {
             route,
             progress: Progress::new(call.request.choices()),
             call,
-            is_whole: false,
+            is_closed: false,
             usage: None,
             attempts: 0,
             claim: None,
@@ -133,10 +133,11 @@ impl Pump {
             answer = self.route.backend.open(Rc::clone(&self.call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
-        self.completion.set_headers(answer.headers);
+        self.completion.set_head(answer.headers, answer.plan);
         let mut chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
             Body::Whole(chunk) => return self.append_whole(&chunk).map(|()| None),
+            Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
         let mut has_begun = false;
         loop {
@@ -213,12 +214,40 @@ impl Pump {
             self.usage = Some(chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.append_event(self.framer.whole(chunk))?;
+        self.is_closed = true;
+        Ok(())
+    }
+
+    /// Bytes that are not looked at: whatever they are is what was asked for.
+    async fn append_raw(&mut self, mut frames: Frames) -> Result<(), Failure> {
+        let is_stream = self.call.request.is_generated_as_stream();
+        let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
+        let mut whole = BytesMut::new();
+        let mut has_begun = false;
+        while let Some(frame) = frames.next().await {
+            if !has_begun {
+                has_begun = true;
+                self.has_begun(Instant::now());
+            }
+            match is_stream {
+                true => self.append_event(Event { kind, frame })?,
+                false => whole.extend_from_slice(&frame),
+            }
+        }
+        if !is_stream {
+            let frame = whole.freeze();
+            self.append_event(Event { kind, frame })?;
+        }
+        self.is_closed = true;
+        Ok(())
+    }
+
+    fn append_event(&mut self, event: Event) -> Result<(), Failure> {
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
-        producer.append(self.framer.whole(chunk))?;
-        self.is_whole = true;
-        Ok(())
+        Ok(producer.append(event)?)
     }
 
     /// The answer has said something.
@@ -270,7 +299,7 @@ impl Pump {
         if let (Some(claim), None) = (self.claim.take(), &failure) {
             claim.keep();
         }
-        let done = (!self.is_whole).then(Framer::done);
+        let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
         let first = self.progress.first_content();

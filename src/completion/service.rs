@@ -17,11 +17,12 @@ use super::{
     pump::Pump,
 };
 use crate::{
-    backend::{BackendError, Call, Credentials, Identity, Router},
+    backend::{BackendError, Call, Credentials, Headers, Identity, Router},
     openai::{ChatRequest, Model},
     stream::{
         Cursor, Grace, Id, Kind, Log, OnDisconnect, Owner, Reader, Settings, Spec, StreamStore,
     },
+    wire::Plan,
 };
 
 /// The completions, as one worker thread sees them.
@@ -65,8 +66,8 @@ pub struct Ask {
     pub request: ChatRequest,
     /// To whom the completion will belong.
     pub owner: Owner,
-    /// Headers of the client's that go upstream.
-    pub headers: Vec<(String, String)>,
+    /// Headers of the client's that the backend may see.
+    pub headers: Headers,
     /// Who has to know the upstream's key.
     pub credentials: Credentials,
     /// What becomes of it when nobody reads; the configured policy if `None`.
@@ -84,7 +85,9 @@ pub struct Completion {
     pub log: Arc<Log>,
     /// What the log is of.
     pub about: About,
-    headers: OnceLock<Vec<(String, String)>>,
+    // The backend's headers for the client, and what is done to the reply to the request that
+    // made it.
+    head: OnceLock<(Headers, Option<Arc<Plan>>)>,
     failure: OnceLock<Failure>,
 }
 
@@ -93,14 +96,19 @@ impl Completion {
         Self {
             log,
             about,
-            headers: OnceLock::new(),
+            head: OnceLock::new(),
             failure: OnceLock::new(),
         }
     }
 
-    /// The upstream's headers for the client, once they are there.
+    /// The backend's headers for the client, once they are there.
     pub fn headers(&self) -> &[(String, String)] {
-        self.headers.get().map_or(&[], Vec::as_slice)
+        self.head.get().map_or(&[], |(headers, _)| headers)
+    }
+
+    /// What is done to the bytes of the reply to the request that made it.
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        self.head.get()?.1.as_ref()
     }
 
     /// Why it failed, if it did.
@@ -114,9 +122,9 @@ impl Completion {
         Some(Failure::logged(end?.label(), json.into()))
     }
 
-    pub(super) fn set_headers(&self, headers: Vec<(String, String)>) {
+    pub(super) fn set_head(&self, headers: Headers, plan: Option<Arc<Plan>>) {
         // The first answer's count; there is no other yet.
-        let _ = self.headers.set(headers);
+        let _ = self.head.set((headers, plan));
     }
 
     pub(super) fn set_failure(&self, failure: Failure) {
@@ -148,7 +156,7 @@ impl Service {
         let Some(route) = self.router.route(model) else {
             return Err(unknown_model(model));
         };
-        let identity = match route.backend.identity(&ask.request) {
+        let identity = match route.backend.identity(&ask.request, &ask.headers) {
             Some(identity) if !self.shared.store.has_shared_ids() => identity,
             Some(Identity { created, .. }) => Identity {
                 created,

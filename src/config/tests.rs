@@ -13,7 +13,7 @@ fn the_defaults_alone_are_a_configuration() {
     assert!(config.is_all_mock());
 }
 
-const WRONG: [(&str, &[&str]); 16] = [
+const WRONG: [(&str, &[&str]); 19] = [
     (
         "[server]\n\nport = \"x\"",
         &["config:3: server.port: ", "\"x\"", "u16"],
@@ -60,7 +60,23 @@ const WRONG: [(&str, &[&str]); 16] = [
     ),
     (
         "[mock]\nprofile = \"warp\"",
-        &["config:2: mock.profile: ", "`warp`", "`instant`"],
+        &[
+            "config:2: mock.profile: ",
+            "\"warp\"",
+            "hosted, instant, local",
+        ],
+    ),
+    (
+        "[mock.profiles.slow]\nspread = 11",
+        &["config:2: mock.profiles.slow.spread: ", "from 0 to 10"],
+    ),
+    (
+        "[mock]\nspeed = 0.0",
+        &["config:2: mock.speed: ", "from 0.001 to 1000000"],
+    ),
+    (
+        "[mock]\ndialect = \"klingon\"",
+        &["config:2: mock.dialect: ", "`klingon`", "`llama.cpp`"],
     ),
     (
         "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"ftp://x\" }]",

@@ -5,13 +5,18 @@ use std::{net::IpAddr, time::Duration};
 use super::Config;
 use crate::{
     access::Keyring,
-    backend::upstream::{Limits, Upstream, UpstreamSettings},
+    backend::{
+        mock::check_speed,
+        upstream::{Limits, Upstream, UpstreamSettings},
+    },
     stream::{RedisStore, StoreKind},
     telemetry,
 };
 
 /// The shortest duration, so that tests need no patience and servers do not spin.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// Requests have some kilobytes each, and their answers' times as much again.
+const MOST_REQUESTS: usize = 1_000_000;
 /// Small enough for any machine, large enough for any chunk.
 const SMALLEST: usize = 1024;
 
@@ -52,6 +57,7 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
         return wrong("server.public_url", reason);
     }
     models(config)?;
+    mock(config)?;
     store(config)?;
     exposure(config)
 }
@@ -143,6 +149,25 @@ fn models(config: &Config) -> Result<(), Wrong> {
         if let Err(error) = Upstream::new(upstream, model.connect, limits) {
             return wrong(&key(&format!("upstreams[0].{}", error.key)), error.reason);
         }
+    }
+    Ok(())
+}
+
+fn mock(config: &Config) -> Result<(), Wrong> {
+    let mock = &config.mock;
+    for (name, profile) in &mock.profiles {
+        if let Err((field, reason)) = profile.check() {
+            return wrong(&format!("mock.profiles.{name}.{field}"), reason);
+        }
+    }
+    if !mock.profiles.contains_key(&mock.profile) {
+        let known: Vec<_> = mock.profiles.keys().map(String::as_str).collect();
+        let reason = format!("expected one of {}", known.join(", "));
+        return wrong("mock.profile", reason);
+    }
+    check_speed(mock.speed).or_else(|reason| wrong("mock.speed", reason))?;
+    if mock.journal > MOST_REQUESTS {
+        return wrong("mock.journal", format!("expected {MOST_REQUESTS} at most"));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a stream carries: chunks, as the mock writes them and as the document describes them.
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Role;
@@ -28,7 +29,7 @@ pub struct ChatChunk<'a> {
     /// The count of tokens, in the usage chunk; null in the others where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
-    pub usage: Option<Option<Usage>>,
+    pub usage: Option<Option<&'a Value>>,
     /// Padding, where `include_obfuscation` asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub obfuscation: Option<&'a str>,
@@ -45,8 +46,7 @@ pub struct ChunkChoice<'a> {
     /// What is added.
     pub delta: Delta<'a>,
     /// Log probabilities, where they were asked for.
-    #[schema(value_type = Option<Object>)]
-    pub logprobs: Option<()>,
+    pub logprobs: Option<Logprobs<'a>>,
     /// Why the choice ended, in its last chunk.
     #[schema(required)]
     pub finish_reason: Option<&'a str>,
@@ -61,14 +61,59 @@ pub struct Delta<'a> {
     /// More of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    pub content: Option<&'a str>,
+    pub content: Option<Option<&'a str>>,
     /// More of a refusal; null in a choice's first chunk.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub refusal: Option<Option<&'a str>>,
+    /// More of what the model thinks, as most servers call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reasoning_content: Option<&'a str>,
+    /// The same, as others do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reasoning: Option<&'a str>,
     /// More of the calls of tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<&'a [ToolCallDelta<'a>]>,
+}
+
+/// Log probabilities of what a chunk adds.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Logprobs<'a> {
+    /// Of the tokens of a text.
+    #[schema(required)]
+    pub content: Option<Vec<TokenLogprob<'a>>>,
+    /// Of the tokens of a refusal.
+    #[schema(required)]
+    pub refusal: Option<Vec<TokenLogprob<'a>>>,
+}
+
+/// One token and how probable it was.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TokenLogprob<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// Its bytes.
+    #[schema(value_type = Option<Vec<u8>>)]
+    pub bytes: &'a [u8],
+    /// The most probable tokens at this place.
+    pub top_logprobs: Vec<TopLogprob<'a>>,
+}
+
+/// A token that might have stood there.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TopLogprob<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// Its bytes.
+    #[schema(value_type = Option<Vec<u8>>)]
+    pub bytes: &'a [u8],
 }
 
 /// An addition to one call of a tool: its first names the tool, later ones add arguments.

@@ -20,7 +20,10 @@ mod text;
 mod text_input;
 mod unary;
 
-pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta, Usage};
+pub use chunk::{
+    ChatChunk, ChunkChoice, Delta, FunctionDelta, Logprobs, TokenLogprob, ToolCallDelta,
+    TopLogprob, Usage,
+};
 pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, CompletionView, Status};
 pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{
     ToSchema,
     openapi::{RefOr, Schema},
@@ -97,7 +98,7 @@ pub struct TextCompletion<'a> {
     /// The count of tokens; null in a stream's other events where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
-    pub usage: Option<Option<Usage>>,
+    pub usage: Option<Option<&'a Value>>,
     /// The version of the model that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_fingerprint: Option<&'a str>,
@@ -141,6 +142,14 @@ pub struct TextCompletionView<'a> {
 }
 
 impl TextParams {
+    /// The prompts that are texts.
+    pub fn texts(&self) -> &[String] {
+        match &self.prompt {
+            Some(TextInput::Texts(texts)) => texts,
+            Some(TextInput::Tokens(_)) | None => &[],
+        }
+    }
+
     /// How many choices there will be of all prompts together.
     pub fn choices(&self) -> usize {
         let prompts = self.prompt.as_ref().map_or(1, TextInput::count);

@@ -1,12 +1,16 @@
-//! What the mock says, and where it stops.
+//! What the mock says where no scenario does.
 
-use crate::{
-    openai::{ChatParams, ChatRequest, Content, Role},
-    tokens::Piece,
+use serde_json::{Value, json};
+
+use super::{
+    question::{Format, Function, Question, ToolChoice},
+    random::Random,
+    script::{Block, Call},
 };
 
 /// How much of the question is repeated, in characters.
 const ECHO: usize = 120;
+const CALL_ID: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 const SENTENCES: [&str; 16] = [
     "A stream of tokens is a river that knows where it ends.",
@@ -27,12 +31,84 @@ const SENTENCES: [&str; 16] = [
     "The quick brown fox streams over the lazy proxy.",
 ];
 
-/// The text of one choice: a function of the digest, the index and the last question.
-pub(super) fn text(params: &ChatParams, digest: &[u8; 32], index: u32) -> String {
-    let mut random = SplitMix::new(digest, index);
-    let mut text = match last_question(params) {
-        Some(question) => format!("You said: “{question}”."),
-        None => "You said nothing.".to_owned(),
+/// What one choice says: calls of tools, a value of the schema that is asked for, or a text.
+pub(super) fn blocks(question: &Question, random: &mut Random) -> Vec<Block> {
+    let calls = called(question);
+    if !calls.is_empty() {
+        let calls = calls.into_iter().map(|tool| {
+            let arguments = arguments(tool, random);
+            Block::Call(call(&tool.name, arguments, random))
+        });
+        return calls.collect();
+    }
+    vec![Block::Text(match &question.format {
+        Format::Text => text(question, random),
+        Format::Object => json!({"answer": text(question, random)}).to_string(),
+        Format::Schema(schema) => value(schema, random),
+    })]
+}
+
+/// A call with an id of its own.
+pub(super) fn call(name: &str, arguments: String, random: &mut Random) -> Call {
+    let letters: Vec<char> = CALL_ID.chars().collect();
+    let mut id = "call_".to_owned();
+    id.extend((0..24).filter_map(|_| random.pick(&letters)));
+    Call {
+        id,
+        name: name.to_owned(),
+        arguments,
+    }
+}
+
+/// Arguments that are right for a tool.
+pub(super) fn arguments(tool: &Function, random: &mut Random) -> String {
+    match &tool.parameters {
+        Some(schema) => value(schema, random),
+        None => "{}".to_owned(),
+    }
+}
+
+fn value(_schema: &Value, _random: &mut Random) -> String {
+    "{}".to_owned()
+}
+
+/// The tools that are called: the one that must be; of those that may be, the ones that the
+/// user names. After a tool's result there is an answer.
+fn called(question: &Question) -> Vec<&Function> {
+    let tools = question.tools.iter();
+    let named = |tool: &&Function| {
+        let spoken = tool.name.replace(['_', '-'], " ").to_lowercase();
+        let asked = question.last_user().first().map(|text| text.to_lowercase());
+        asked.is_some_and(|text| text.contains(&tool.name.to_lowercase()) || text.contains(&spoken))
+    };
+    let mut called: Vec<&Function> = match &question.tool_choice {
+        ToolChoice::None => return Vec::new(),
+        ToolChoice::Named(name) => return tools.filter(|tool| tool.name == *name).collect(),
+        ToolChoice::Auto if question.tool_result.is_some() => return Vec::new(),
+        ToolChoice::Auto => tools.filter(named).collect(),
+        ToolChoice::Required => {
+            let called: Vec<_> = tools.clone().filter(named).collect();
+            if called.is_empty() {
+                tools.take(1).collect()
+            } else {
+                called
+            }
+        }
+    };
+    if question.one_call {
+        called.truncate(1);
+    }
+    called
+}
+
+fn text(question: &Question, random: &mut Random) -> String {
+    let mut text = match (&question.tool_result, echo(question.last_user().first())) {
+        (Some(result), _) => match echo(Some(result)) {
+            Some(result) => format!("The tool said: “{result}”."),
+            None => "The tool said nothing.".to_owned(),
+        },
+        (None, Some(asked)) => format!("You said: “{asked}”."),
+        (None, None) => "You said nothing.".to_owned(),
     };
     let mut sentences = SENTENCES;
     let count = 3 + random.below(4);
@@ -45,112 +121,12 @@ pub(super) fn text(params: &ChatParams, digest: &[u8; 32], index: u32) -> String
     text
 }
 
-fn last_question(params: &ChatParams) -> Option<String> {
-    let mut messages = params.messages.iter().rev();
-    let last = messages.find(|message| message.role == Role::User)?;
-    let text = last.content.as_ref()?.text();
-    let text = text.trim();
+/// The beginning of a text.
+fn echo(text: Option<&String>) -> Option<String> {
+    let text = text?.trim();
     let mut echo: String = text.chars().take(ECHO).collect();
     if echo.len() < text.len() {
         echo.push('…');
     }
     (!echo.is_empty()).then_some(echo)
-}
-
-/// One choice, cut into what is sent.
-pub(super) struct Choice {
-    /// What is said in the end.
-    text: String,
-    /// Where each piece of it ends, in bytes.
-    pub ends: Vec<usize>,
-    /// How many tokens were generated.
-    pub tokens: usize,
-    /// Why it ends there.
-    pub finish_reason: &'static str,
-}
-
-impl Choice {
-    /// Cuts a text where the request's `stop` and token limit say, whichever comes first.
-    pub(super) fn cut(mut text: String, pieces: &[Piece], request: &ChatRequest) -> Self {
-        let max_tokens = request.max_tokens().unwrap_or(usize::MAX);
-        let stop = stop_at(&text, request);
-        let mut choice = Self {
-            text: String::new(),
-            ends: Vec::new(),
-            tokens: 0,
-            finish_reason: "stop",
-        };
-        for piece in pieces {
-            let start = choice.ends.last().copied().unwrap_or_default();
-            if stop.is_some_and(|stop| start >= stop) {
-                break;
-            }
-            if choice.tokens + piece.tokens > max_tokens {
-                choice.finish_reason = "length";
-                break;
-            }
-            choice.tokens += piece.tokens;
-            choice.ends.push(piece.end.min(stop.unwrap_or(piece.end)));
-        }
-        text.truncate(choice.ends.last().copied().unwrap_or_default());
-        choice.text = text;
-        choice
-    }
-
-    /// The text of one step, while there is one.
-    pub(super) fn piece(&self, step: usize) -> Option<&str> {
-        let end = *self.ends.get(step)?;
-        let start = step.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(&self.text[start..end])
-    }
-}
-
-/// Where the first of the stop texts begins.
-fn stop_at(text: &str, request: &ChatRequest) -> Option<usize> {
-    let stops = request.params.stop.as_ref()?.texts();
-    let stops = stops.iter().filter(|stop| !stop.is_empty());
-    stops.filter_map(|stop| text.find(&stop[..])).min()
-}
-
-/// The texts of a prompt whose tokens count.
-pub(super) fn prompt_texts(params: &ChatParams) -> Vec<String> {
-    let mut texts = Vec::new();
-    for message in &params.messages {
-        texts.push(message.role.as_str().to_owned());
-        let content = message.content.as_ref().map(Content::text);
-        texts.push(content.unwrap_or_default().into_owned());
-        texts.extend(message.name.clone());
-    }
-    texts
-}
-
-/// The tokens of a prompt, from the counts of its texts: three more for each message, one for
-/// each name, and three that open the answer (OpenAI Cookbook, "How to count tokens").
-pub(super) fn tokens_of_prompt(params: &ChatParams, counts: &[usize]) -> usize {
-    let names = params.messages.iter().filter(|m| m.name.is_some()).count();
-    counts.iter().sum::<usize>() + 3 * params.messages.len() + names + 3
-}
-
-/// Sebastiano Vigna's SplitMix64: small, and the same everywhere.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn new(digest: &[u8; 32], index: u32) -> Self {
-        let mut seed = [0; 8];
-        seed.copy_from_slice(&digest[..8]);
-        Self(u64::from_be_bytes(seed) ^ u64::from(index))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `limit`, which is small: the bias does not matter here.
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or_default()
-    }
 }

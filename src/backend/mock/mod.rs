@@ -1,35 +1,61 @@
 //! The built-in model: any name, and an answer that is a function of the request.
 //!
-//! Start at [`Mock::open`]. What is said is in `answer`, how fast in `pace`, and the bytes of
-//! its chunks in `render`.
+//! Start at [`Mock::open`]. Who answers is decided in `cast`; what is said is a [`scenario`]'s or
+//! `answer`'s, cut into tokens by `script`, timed by `pace`, and written by `render` in the
+//! `dialect` of some server. What becomes of the bytes then is a wire plan.
 
 mod answer;
+mod cast;
+mod control;
+mod dialect;
 mod embeddings;
+mod journal;
 mod moderations;
+mod options;
 mod pace;
+mod question;
+mod random;
+mod refusal;
 mod render;
+pub mod scenario;
+mod script;
+mod splits;
 mod text;
 mod unary;
 
-use std::{rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use async_stream::stream;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub use pace::Profile;
+pub use control::{Control, MAX_SESSIONS};
+pub use dialect::Dialect;
+pub use journal::Entry;
+pub use options::check_speed;
+pub use pace::{Jitter, Profile};
 
 use super::{
-    Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Identity, Step, UnaryAnswer,
-    UnaryCall,
+    Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Frames, Headers, Identity, Step,
+    UnaryAnswer, UnaryCall,
 };
 use crate::{
-    openai::{ChatRequest, Int, Model, Usage, scan},
+    openai::{ChatRequest, Model, scan},
     tokens::{Tokens, TokensError},
+    wire::Delivery,
 };
-use answer::{Choice, prompt_texts, tokens_of_prompt};
-use render::Render;
+use cast::{Cast, Stream, prompt_texts};
+use control::{Place, QueueFull};
+use options::Options;
+use pace::Pace;
+use question::Question;
+use random::Random;
+use render::{Look, Render};
+use scenario::RawFrame;
+use script::{Block, Choice};
+use splits::Splits;
 
 /// The name that the mock lists itself by; it answers to any.
 pub const MODEL: &str = "tokenfall-mock";
@@ -40,106 +66,362 @@ const FIXED_TIME: u64 = 1_700_000_000;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How fast it answers.
-    pub profile: Profile,
+    /// The folder of scenarios; empty for none.
+    pub prompts: String,
+    /// The profile of times that answers have where nothing else is said.
+    pub profile: String,
+    /// Profiles by name.
+    pub profiles: BTreeMap<String, Profile>,
+    /// How many times as fast.
+    pub speed: f64,
+    /// No waiting: the journal has the times that were planned.
+    pub virtual_time: bool,
+    /// Which server the chunks look like.
+    pub dialect: Dialect,
+    /// What a request gets that no scenario matches.
+    pub on_no_match: OnNoMatch,
     /// Every answer has the same bytes on every run, ids and times included.
     pub deterministic: bool,
     /// Mixed into every answer; a request's own `seed` comes first.
     pub seed: i64,
+    /// How many requests the journal remembers.
+    pub journal: usize,
     /// Vectors are written in base64 where that is asked for.
     pub base64_embeddings: bool,
+}
+
+/// What a request gets that no scenario matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNoMatch {
+    /// An answer of the mock's own.
+    Answer,
+    /// A 404 that says which conditions did not hold.
+    Error,
 }
 
 /// The mock as one worker thread sees it.
 pub struct Mock {
     settings: Settings,
+    control: Arc<Control>,
     tokens: Arc<Tokens>,
+    splits: Splits,
+}
+
+/// An answer that is ready to be played.
+struct Show {
+    choices: Vec<Choice>,
+    look: Look,
+    usage: Value,
+    pace: Pace,
+    place: Place,
 }
 
 impl Mock {
     /// A mock of these settings.
-    pub fn new(settings: Settings, tokens: Arc<Tokens>) -> Self {
-        Self { settings, tokens }
-    }
-
-    async fn answer(&self, call: Rc<Call>) -> Result<Chunks, TokensError> {
-        let request = &call.request;
-        let digest = self.conversation(request);
-        let mut choices = Vec::new();
-        for index in 0..request.choices() {
-            let text = answer::text(&request.params, &digest, index);
-            let (text, pieces) = self.tokens.split(text).await?;
-            choices.push(Choice::cut(text, &pieces, request));
+    pub fn new(settings: Settings, control: Arc<Control>, tokens: Arc<Tokens>) -> Self {
+        Self {
+            settings,
+            control,
+            splits: Splits::new(Arc::clone(&tokens)),
+            tokens,
         }
-        let counts = self.tokens.count(prompt_texts(&request.params)).await?;
-        let completion = choices.iter().map(|choice| choice.tokens).sum();
-        let usage = Usage::new(tokens_of_prompt(&request.params, &counts), completion);
-        Ok(self.play(call, choices, usage))
     }
 
-    /// The chunks of an answer, in their time.
-    fn play(&self, call: Rc<Call>, choices: Vec<Choice>, usage: Usage) -> Chunks {
-        let pace = self.settings.profile.pace();
-        Box::pin(stream! {
-            let mut render = Render::new(&call);
-            let steps = choices.iter().map(|c| c.ends.len()).max().unwrap_or_default();
-            let start = tokio::time::Instant::now();
-            pace.until(start, 0).await;
-            for index in 0..call.request.choices() {
-                yield chunk(render.role(index));
+    async fn answer(&self, call: Rc<Call>) -> Result<Answer, BackendError> {
+        let options = Options::of(&call.headers)?;
+        let question = Question::of(&call.request, &call.headers)?;
+        let mut entry = Entry::new(&question, &call.id, &options.session);
+        let answer = self.play(&call, (&options, &question), &mut entry).await;
+        if let Err(BackendError::Refused(refusal)) = &answer {
+            entry.status = refusal.status;
+        }
+        self.control.write(entry);
+        answer
+    }
+
+    /// Decides everything about an answer; `entry` is told.
+    async fn play(
+        &self,
+        call: &Rc<Call>,
+        (options, question): (&Options, &Question),
+        entry: &mut Entry,
+    ) -> Result<Answer, BackendError> {
+        let on = (&self.settings, &*self.control);
+        let cast = Cast::new(on, &call.request, (options, question), &entry.delivery)?;
+        entry.scenario = cast.selected.as_ref().map(|selected| selected.name.clone());
+        entry.profile.clone_from(&cast.profile.0);
+        entry.seed = cast.seed;
+        if let Some(error) = cast.refused(question) {
+            return Err(error);
+        }
+        let body = match cast.reply.as_ref().map(|reply| &reply.body) {
+            Some(scenario::Body::Raw(frames)) => Body::Raw(raw(frames.clone(), &cast)),
+            Some(scenario::Body::Blocks(_) | scenario::Body::Error(_)) | None => {
+                let show = self.show(call, question, &cast).await?;
+                let plan = (Arc::clone(&entry.delivery), cast.plan.is_virtual);
+                let random = cast.random(Stream::Logprobs);
+                Body::Chunks(chunks(Rc::clone(call), show, random, plan))
             }
-            for step in 0..steps {
-                if step > 0 {
-                    pace.until(start, step).await;
-                }
-                for (index, choice) in (0..).zip(&choices) {
-                    if let Some(text) = choice.piece(step) {
-                        yield chunk(render.content(index, text));
-                    }
-                }
-            }
-            for (index, choice) in (0..).zip(&choices) {
-                yield chunk(render.finish(index, choice.finish_reason));
-            }
-            // As an upstream that is always asked for it; it is hidden where nobody wants it.
-            yield chunk(render.usage(usage));
-            yield Ok(Step::Done);
+        };
+        Ok(Answer {
+            headers: Vec::new(),
+            body,
+            plan: Some(Arc::new(cast.plan)),
         })
     }
 
-    /// What is said is drawn from this: the seed, the model and the conversation. Streamed or
-    /// not, the same question has the same answer.
-    fn conversation(&self, request: &ChatRequest) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        hasher.update(self.seed(request));
-        hasher.update(&request.params.model);
-        for text in prompt_texts(&request.params) {
-            hasher.update((text.len() as u64).to_be_bytes());
-            hasher.update(text);
-        }
-        hasher.finalize().into()
+    async fn show(
+        &self,
+        call: &Call,
+        question: &Question,
+        cast: &Cast,
+    ) -> Result<Show, BackendError> {
+        let (request, reply) = (&call.request, cast.reply.as_ref());
+        let (prompt, choices) = match &request.text {
+            None => self.chat(request, question, cast).await?,
+            Some(params) => self.text((request, params), question, cast).await?,
+        };
+        let (name, profile) = &cast.profile;
+        let place = self.control.place(name);
+        let place = place.map_err(|QueueFull| refusal::of_status(503, None))?;
+        let has_logprobs = reply.is_some_and(|reply| reply.logprobs);
+        let tier = question.service_tier.clone().filter(|tier| tier != "auto");
+        Ok(Show {
+            usage: usage(prompt, &choices, reply.map(|reply| &reply.usage)),
+            choices,
+            look: Look {
+                dialect: cast.dialect,
+                service_tier: reply.and_then(|reply| reply.service_tier.clone()).or(tier),
+                fingerprint: reply.and_then(|reply| reply.system_fingerprint.clone()),
+                logprobs: question.logprobs.or(has_logprobs.then_some(0)),
+            },
+            pace: profile.pace(prompt, cast.speed, cast.random(Stream::Times)),
+            place,
+        })
     }
 
-    fn seed(&self, request: &ChatRequest) -> [u8; 8] {
-        let seed = request.params.seed.map_or(self.settings.seed, Int::get);
-        seed.to_be_bytes()
+    /// What every choice of a chat says, behind the tokens of its prompt.
+    async fn chat(
+        &self,
+        request: &ChatRequest,
+        question: &Question,
+        cast: &Cast,
+    ) -> Result<(usize, Vec<Choice>), BackendError> {
+        let mut choices = Vec::new();
+        for index in 0..request.choices() {
+            let random = cast.random(Stream::Choice(index));
+            let blocks = blocks(cast, question, (index, random))?;
+            choices.push(self.choice(blocks, request, cast).await?);
+        }
+        let prompt = self.prompt_tokens(request).await.map_err(internal)?;
+        Ok((prompt, choices))
     }
+
+    /// One choice, cut where the request says.
+    async fn choice(
+        &self,
+        blocks: Vec<Block>,
+        request: &ChatRequest,
+        cast: &Cast,
+    ) -> Result<Choice, BackendError> {
+        let choice = Choice::cut(blocks, request, &self.splits).await;
+        let mut choice = choice.map_err(internal)?;
+        // A scenario's reason is its own, but for an answer that was cut short.
+        if choice.finish_reason != "length"
+            && let Some(reply) = &cast.reply
+            && let Some(reason) = &reply.finish_reason
+        {
+            choice.finish_reason.clone_from(reason);
+        }
+        Ok(choice)
+    }
+
+    /// The tokens of a prompt: those of its texts, three more for each message, one for each name,
+    /// and three that open the answer (OpenAI Cookbook, "How to count tokens").
+    async fn prompt_tokens(&self, request: &ChatRequest) -> Result<usize, TokensError> {
+        let messages = &request.params.messages;
+        let names = messages.iter().filter(|m| m.name.is_some()).count();
+        let mut count = 3 * messages.len() + names + 3;
+        for text in prompt_texts(request) {
+            count += self.splits.count(&text).await?;
+        }
+        Ok(count)
+    }
+}
+
+/// What one choice says.
+fn blocks(
+    cast: &Cast,
+    question: &Question,
+    (index, mut random): (u32, Random),
+) -> Result<Vec<Block>, BackendError> {
+    let Some(scenario::Body::Blocks(written)) = cast.reply.as_ref().map(|reply| &reply.body) else {
+        return Ok(answer::blocks(question, &mut random));
+    };
+    let context = cast.context(question, index);
+    let mut blocks = Vec::new();
+    for block in written {
+        let fill =
+            |text: &scenario::Template| text.render(&context).map_err(|error| cast.broken(&error));
+        match block {
+            scenario::Block::Reasoning(text) => blocks.push(Block::Reasoning(fill(text)?)),
+            scenario::Block::Text(text) => blocks.push(Block::Text(fill(text)?)),
+            scenario::Block::Refusal(text) => blocks.push(Block::Refusal(fill(text)?)),
+            scenario::Block::ToolCalls(calls) => {
+                let count = if question.one_call { 1 } else { calls.len() };
+                for call in calls.iter().take(count) {
+                    let tool = question.tools.iter().find(|tool| tool.name == call.name);
+                    let arguments = match (&call.arguments, tool) {
+                        (Some(arguments), _) => {
+                            let arguments = arguments.render(&context);
+                            arguments.map_err(|error| cast.broken(&error))?
+                        }
+                        (None, Some(tool)) => answer::arguments(tool, &mut random),
+                        (None, None) => "{}".to_owned(),
+                    };
+                    let mut made = answer::call(&call.name, arguments, &mut random);
+                    made.id = call.id.clone().unwrap_or(made.id);
+                    blocks.push(Block::Call(made));
+                }
+            }
+        }
+    }
+    Ok(blocks)
+}
+
+/// The count of tokens, with what a scenario says of it.
+fn usage(prompt: usize, choices: &[Choice], said: Option<&Map<String, Value>>) -> Value {
+    let completion: usize = choices.iter().map(|choice| choice.tokens).sum();
+    let reasoning: usize = choices.iter().map(|choice| choice.reasoning_tokens).sum();
+    let mut usage = json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": reasoning, "audio_tokens": 0,
+            "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
+        },
+    });
+    for (name, value) in said.into_iter().flatten() {
+        usage[name] = value.clone();
+    }
+    if said.is_some_and(|said| !said.is_empty() && !said.contains_key("total_tokens")) {
+        let count = |name: &str| usage[name].as_u64().unwrap_or_default();
+        usage["total_tokens"] = (count("prompt_tokens") + count("completion_tokens")).into();
+    }
+    usage
+}
+
+/// The chunks of an answer, in their time.
+fn chunks(
+    call: Rc<Call>,
+    mut show: Show,
+    random: Random,
+    (delivery, is_virtual): (Arc<Delivery>, bool),
+) -> Chunks {
+    Box::pin(stream! {
+        show.place.begin().await;
+        let mut clock = Clock::new(delivery, is_virtual);
+        let mut render = Render::new(&call, &show.look, random);
+        let dialect = show.look.dialect;
+        clock.advance(show.pace.first()).await;
+        if let Some(prelude) = render.prelude() {
+            yield clock.chunk(prelude);
+        }
+        for (index, choice) in (0..).zip(&show.choices) {
+            if let Some(opening) = render.opening(index, choice) {
+                yield clock.chunk(opening);
+            }
+        }
+        let steps = show.choices.iter().map(|c| c.pieces.len()).max().unwrap_or_default();
+        for step in 0..steps {
+            if step > 0 {
+                clock.advance(show.pace.next(show.place.given())).await;
+            }
+            for (index, choice) in (0..).zip(&show.choices) {
+                let Some(piece) = choice.pieces.get(step) else { continue };
+                let is_last = step + 1 == choice.pieces.len();
+                let finish = (is_last && dialect.merges_finish()).then_some(&choice.finish_reason[..]);
+                yield clock.chunk(render.piece((index, choice), piece, finish));
+            }
+        }
+        let count = show.choices.len();
+        for (index, choice) in (0..).zip(&show.choices) {
+            if choice.pieces.is_empty() || !dialect.merges_finish() {
+                let is_last = index as usize + 1 == count;
+                let usage = (is_last && dialect.merges_usage()).then_some(&show.usage);
+                yield clock.chunk(render.finish(index, &choice.finish_reason, usage));
+            }
+        }
+        if !dialect.merges_usage() {
+            // As an upstream that is always asked for it; it is hidden where nobody wants it.
+            let usage = render.usage(&show.usage);
+            yield if call.request.includes_usage() { clock.chunk(usage) } else { chunk(usage) };
+        }
+        clock.plan();
+        yield Ok(Step::Done);
+    })
+}
+
+/// The time of an answer, and what is written down of it.
+struct Clock {
+    due: std::time::Duration,
+    delivery: Arc<Delivery>,
+    is_virtual: bool,
+}
+
+impl Clock {
+    /// Begins now, or when the request came, if that was hardly before.
+    fn new(delivery: Arc<Delivery>, is_virtual: bool) -> Self {
+        const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(2);
+        let waited = delivery.start().elapsed();
+        Self {
+            due: if waited < AT_ONCE || is_virtual {
+                std::time::Duration::ZERO
+            } else {
+                waited
+            },
+            delivery,
+            is_virtual,
+        }
+    }
+
+    /// Waits. Times count from the start, so that lateness does not add up.
+    async fn advance(&mut self, time: std::time::Duration) {
+        self.due += time;
+        if !time.is_zero() && !self.is_virtual {
+            tokio::time::sleep_until(self.delivery.start() + self.due).await;
+        }
+    }
+
+    fn plan(&self) {
+        self.delivery.plan(self.due);
+    }
+
+    fn chunk(&self, json: Vec<u8>) -> Result<Step, BackendError> {
+        self.plan();
+        chunk(json)
+    }
+}
+
+/// A raw answer's bytes, in their time.
+fn raw(frames: Vec<RawFrame>, cast: &Cast) -> Frames {
+    let mut clock = Clock::new(Arc::clone(&cast.plan.delivery), cast.plan.is_virtual);
+    let speed = cast.speed;
+    Box::pin(stream! {
+        for frame in frames {
+            clock.advance(frame.after.div_f64(speed)).await;
+            clock.plan();
+            yield frame.bytes;
+        }
+    })
 }
 
 impl Backend for Mock {
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
-        let answer = async move {
-            let chunks = match call.request.text.clone() {
-                None => self.answer(call).await,
-                Some(params) => text::complete(self, call, &params).await,
-            };
-            let chunks = chunks.map_err(|error| BackendError::Internal(error.to_string()))?;
-            Ok(Answer {
-                headers: Vec::new(),
-                body: Body::Chunks(chunks),
-            })
-        };
-        answer.boxed_local()
+        self.answer(call).boxed_local()
     }
 
     fn reply<'a>(
@@ -149,11 +431,27 @@ impl Backend for Mock {
         unary::reply(self, &call.task).boxed_local()
     }
 
-    fn identity(&self, request: &ChatRequest) -> Option<Identity> {
-        if !self.settings.deterministic && request.params.seed.is_none() {
+    fn identity(&self, request: &ChatRequest, headers: &Headers) -> Option<Identity> {
+        let options = Options::of(headers).unwrap_or_default();
+        let is_seeded = options
+            .seed
+            .or(request.params.seed.map(crate::openai::Int::get))
+            .is_some();
+        if !self.settings.deterministic && !is_seeded {
             return None;
         }
-        let digest = Sha256::digest([&self.seed(request), &request.body()[..]].concat());
+        let seed = cast::seed(&self.settings, &options, request, None);
+        let mut hasher = Sha256::new();
+        hasher.update(seed.to_be_bytes());
+        hasher.update(request.body());
+        // What makes another answer of the same body.
+        for name in ["x-mock-scenario", "x-mock-dialect"] {
+            let value = headers.iter().find(|(known, _)| known == name);
+            if let Some((name, value)) = value {
+                hasher.update(format!("\n{name}: {value}"));
+            }
+        }
+        let digest = hasher.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
         Some(Identity {
@@ -165,6 +463,10 @@ impl Backend for Mock {
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
         std::future::ready(Ok(vec![Model::new(MODEL)])).boxed_local()
     }
+}
+
+fn internal(error: TokensError) -> BackendError {
+    BackendError::Internal(error.to_string())
 }
 
 fn chunk(json: Vec<u8>) -> Result<Step, BackendError> {

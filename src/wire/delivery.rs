@@ -1,0 +1,139 @@
+//! When each event was due and when it was sent.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// The most events of one reply whose times are kept.
+const MOST: usize = 10_000;
+
+/// The times of one reply's events, planned and real. Shared by who plans and who sends.
+#[derive(Debug)]
+pub struct Delivery {
+    start: Instant,
+    times: Mutex<Times>,
+}
+
+#[derive(Debug, Default)]
+struct Times {
+    planned: Vec<u32>,
+    sent: Vec<u32>,
+    bytes: u64,
+    faults: Vec<String>,
+    end: Option<&'static str>,
+}
+
+/// What is known of a delivery. Times are microseconds from its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// When each event was due.
+    pub planned: Vec<u32>,
+    /// When each was handed to the socket.
+    pub sent: Vec<u32>,
+    /// How many bytes of body were.
+    pub bytes: u64,
+    /// What went wrong, as it was written.
+    pub faults: Vec<String>,
+    /// How the body ended: `finished`, `cut`, `reset` or `left`; none while it goes on.
+    pub end: Option<&'static str>,
+}
+
+/// How late events were, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lateness {
+    /// Half of them were less.
+    pub p50: f64,
+    /// Of a hundred, 99 were less.
+    pub p99: f64,
+    /// The latest.
+    pub max: f64,
+}
+
+impl Delivered {
+    /// How late its events were; none if none were planned and sent. An event that came early
+    /// counts by how early it was.
+    pub fn lateness(&self) -> Option<Lateness> {
+        let pairs = self.planned.iter().zip(&self.sent);
+        let mut late: Vec<u32> = pairs
+            .map(|(planned, sent)| sent.abs_diff(*planned))
+            .collect();
+        late.sort_unstable();
+        let at = |part: usize| {
+            let place = (late.len() * part / 100).min(late.len().saturating_sub(1));
+            late.get(place).map(|micros| f64::from(*micros) / 1000.0)
+        };
+        Some(Lateness {
+            p50: at(50)?,
+            p99: at(99)?,
+            max: at(100)?,
+        })
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            times: Mutex::default(),
+        }
+    }
+}
+
+impl Delivery {
+    /// When it began.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// The next event is due so long after the start.
+    pub fn plan(&self, after: Duration) {
+        let mut times = self.times();
+        if times.planned.len() < MOST {
+            times.planned.push(micros(after));
+        }
+    }
+
+    /// So many events, of so many bytes together, are handed to the socket now.
+    pub fn sent(&self, events: usize, bytes: usize) {
+        let now = micros(self.start.elapsed());
+        let mut times = self.times();
+        let room = MOST - times.sent.len();
+        let events = events.min(room);
+        times.sent.extend(std::iter::repeat_n(now, events));
+        times.bytes += bytes as u64;
+    }
+
+    /// A fault took place.
+    pub fn fault(&self, written: String) {
+        self.times().faults.push(written);
+    }
+
+    /// The body has ended; the first word counts.
+    pub fn ended(&self, how: &'static str) {
+        self.times().end.get_or_insert(how);
+    }
+
+    /// What is known by now.
+    pub fn report(&self) -> Delivered {
+        let times = self.times();
+        Delivered {
+            planned: times.planned.clone(),
+            sent: times.sent.clone(),
+            bytes: times.bytes,
+            faults: times.faults.clone(),
+            end: times.end,
+        }
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        // Nothing that panics runs under the lock.
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
