@@ -30,7 +30,10 @@ use crate::{
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
     config::Config,
-    stream::{MemoryStore, RedisStore, StoreKind, StreamStore},
+    stream::{
+        MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
+        StreamStore,
+    },
     tokens::Tokens,
 };
 
@@ -166,11 +169,10 @@ async fn serve(
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
         .on_connect(move |connection, data| {
-            if let Some(connection) = connection.downcast_ref::<TcpStream>() {
-                set_write_deadline(connection, write_deadline);
-                if is_all_mock {
-                    data.insert(Line::to(connection));
-                }
+            let connection = connection.downcast_ref::<TcpStream>();
+            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
+            if let (Some(connection), true) = (connection, is_all_mock) {
+                data.insert(Line::to(connection));
             }
         })
         .shutdown_timeout(LAST_WRITES.as_secs())
@@ -186,16 +188,18 @@ async fn serve(
         () = control.tend() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
-    // Other nodes have to know how the streams of this one ended. What is late is lost to them.
-    if tokio::time::timeout(LAST_WRITES, store.settle())
-        .await
-        .is_err()
-    {
-        tracing::warn!("not every stream's end could be shared");
-    }
+    settle(&*store).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     server.await.map_err(ServeError::Stopped)
+}
+
+/// Other nodes have to know how the streams of this one ended. What is late is lost to them.
+async fn settle(store: &dyn StreamStore) {
+    let settled = tokio::time::timeout(LAST_WRITES, store.settle()).await;
+    if settled.is_err() {
+        tracing::warn!("not every stream's end could be shared");
+    }
 }
 
 /// Where streams are kept. It has its tasks on this thread, which lives as long as the server.
@@ -235,6 +239,7 @@ impl Shared {
         address: SocketAddr,
         store: Arc<dyn StreamStore>,
     ) -> Result<Self, ServeError> {
+        let control = Arc::new(control(config)?);
         let state = State {
             keyring: Keyring::new(&config.auth)?,
             tickets: Tickets::new(&config.auth.ticket_secret)?,
@@ -243,19 +248,14 @@ impl Shared {
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
-            is_all_mock: config.is_all_mock(),
+            mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
-        let mut stored = config.stored.clone();
-        if !config.is_all_mock() {
-            stored.placeholders.clear();
-        }
-        let control = Arc::new(control(config)?);
         let completions = completion::Shared {
+            claims: Arc::new(claims(config, &*store)),
+            stored: Arc::new(stored(config, &*store)),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
-            claims: Arc::new(Claims::new(config.stream.max_idempotency_keys)),
-            stored: Arc::new(Stored::new(stored)),
             activity: Activity::default(),
         };
         Ok(Self {
@@ -315,6 +315,32 @@ impl Shared {
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
+/// unshared, so may their keys.
+fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
+    let totals = config.models.iter().map(|model| model.total);
+    let longest = totals.max().unwrap_or(Clocks::default().total);
+    let limits = ShelfLimits {
+        max: config.stream.max_idempotency_keys,
+        max_bytes: usize::MAX,
+        keep: longest.saturating_add(config.stream.retention),
+    };
+    let own: Option<Arc<dyn Shelf>> = match (config.store.kind, config.store.on_unavailable) {
+        (StoreKind::Redis, OnUnavailable::Unshared) => Some(Arc::new(MemoryShelf::new(limits))),
+        (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
+    };
+    Claims::new(store.shelf("idempotency", limits), own)
+}
+
+/// The completions that are kept. Those that stand for none are a mock's affair.
+fn stored(config: &Config, store: &dyn StreamStore) -> Stored {
+    let stored = Stored::new(store.shelf("stored", config.stored.limits()));
+    match config.is_all_mock() {
+        true => stored.with_placeholders(&config.stored.placeholders),
+        false => stored,
+    }
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {

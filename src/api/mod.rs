@@ -15,6 +15,7 @@ mod fallback;
 mod follow;
 mod health;
 mod line;
+mod mock_admin;
 mod models;
 mod moderations;
 pub mod openapi;
@@ -33,6 +34,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use body::Bodies;
 pub use error::ApiError;
 pub use line::Line;
+pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
@@ -57,8 +59,8 @@ pub struct State {
     pub forward_headers: Vec<String>,
     /// The streams that are being written.
     pub bodies: Bodies,
-    /// No model is behind this server but the mock.
-    pub is_all_mock: bool,
+    /// What tests may look at and steer, where nothing is served but the mock.
+    pub mock: Option<MockHandle>,
 }
 
 /// Every resource, a line each.
@@ -74,6 +76,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(stored::messages)
         .service(activity::follow)
         .service(completions::create)
+        .service(mock_admin::list_requests)
+        .service(mock_admin::clear_requests)
+        .service(mock_admin::verify)
+        .service(mock_admin::list_scenarios)
+        .service(mock_admin::set_scenarios)
+        .service(mock_admin::reset)
         .service(models::list)
         .service(models::retrieve)
         .service(models::delete)

@@ -42,6 +42,7 @@ use crate::openai::{ChatChunk, ErrorEnvelope, TextCompletion};
         (name = "Legacy completions", description = "Texts continued, whole and streamed."),
         (name = "Embeddings", description = "Texts as vectors."),
         (name = "Moderations", description = "What is objectionable in texts and images."),
+        (name = "Mock", description = "For tests, where nothing is served but the mock; needs an admin key where keys are configured."),
         (name = "Models", description = "What can be asked for."),
         (name = "Health", description = "For probes; open to everyone."),
         (name = "Document", description = "This document; open to everyone."),

@@ -158,7 +158,7 @@ pub(super) fn for_backend(headers: &HeaderMap, state: &State) -> Vec<(String, St
             || name.starts_with("x-mock-")
             || matches!(name, "traceparent" | "user-agent")
             || state.forward_headers.iter().any(|more| more == name)
-            || (state.is_all_mock && !SECRET.contains(&name))
+            || (state.mock.is_some() && !SECRET.contains(&name))
     };
     headers
         .iter()

@@ -26,5 +26,6 @@ mod legacy;
 mod mock;
 mod pages;
 mod resume;
+mod scenarios;
 mod terminal;
 mod unary;
