@@ -52,6 +52,8 @@ pub struct Settings {
     pub port: u16,
     /// How others reach this server; empty if only by its address.
     pub public_url: String,
+    /// HTTP/2 without TLS too, for proxies that begin with it.
+    pub http2: bool,
     /// Serve beyond this machine although anyone can then use the upstream's key.
     pub open: bool,
     /// How long streams may go on after a stop was asked for.
@@ -158,7 +160,7 @@ async fn serve(
     };
     let write_deadline = config.stream.write_deadline;
     let is_all_mock = config.is_all_mock();
-    let mut server = HttpServer::new(app)
+    let server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
         .max_connections(config.limits.connections)
@@ -176,10 +178,12 @@ async fn serve(
             }
         })
         .shutdown_timeout(LAST_WRITES.as_secs())
-        .disable_signals()
-        .listen(listener)
-        .map_err(ServeError::Stopped)?
-        .run();
+        .disable_signals();
+    let server = match config.server.http2 {
+        true => server.listen_auto_h2c(listener),
+        false => server.listen(listener),
+    };
+    let mut server = server.map_err(ServeError::Stopped)?.run();
     let handle = server.handle();
     on_listening(&listening);
     tokio::select! {

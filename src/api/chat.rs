@@ -18,9 +18,7 @@ use super::{
     caller::Caller,
     line::Line,
     openapi::ChatEvent,
-    query::{
-        for_backend, idempotency_key, is_official_sdk, on_disconnect, wants_cookie, wants_ids,
-    },
+    query::{for_backend, idempotency_key, on_disconnect, shown_to, wants_cookie, wants_ids},
     reply,
 };
 use crate::{
@@ -104,8 +102,7 @@ pub(super) async fn complete(
     let headers = request.headers();
     let show = Show {
         has_ids: wants_ids(headers)?,
-        is_official_sdk: is_official_sdk(headers),
-        ..Show::default()
+        ..shown_to(&request)
     };
     let wants_cookie = wants_cookie(headers)?;
     let on_disconnect = on_disconnect(headers)?;

@@ -12,7 +12,7 @@ use super::{
     body::Show,
     caller::Holder,
     openapi::AnyEvent,
-    query::{is_official_sdk, wants_ids},
+    query::{shown_to, wants_ids},
     reply,
 };
 use crate::{
@@ -76,7 +76,7 @@ pub(super) async fn retrieve(
         has_ids: wants_ids(request.headers())?,
         has_names: query.is_named,
         has_opening: false,
-        is_official_sdk: is_official_sdk(request.headers()),
+        ..shown_to(&request)
     };
     Ok(stream(followed, show, holder, &state))
 }
@@ -162,7 +162,7 @@ async fn event_source(
         has_ids: true,
         has_names: query.is_named,
         has_opening: true,
-        is_official_sdk: is_official_sdk(request.headers()),
+        ..shown_to(request)
     };
     let followed = service.follow(holder.owner, id, query.cursor).await?;
     if followed.is_over {

@@ -75,7 +75,7 @@ pub(super) fn planned_stream(
         plan,
         line,
         heartbeat,
-        heartbeat_every: state.stream.heartbeat,
+        heartbeat_every: show.heartbeat_every(&state.stream),
         count: state.bodies.counted(),
     };
     response.body(BodyStream::new(stage.stream(started.reader, show)))

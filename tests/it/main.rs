@@ -22,6 +22,7 @@ mod upstream;
 
 mod bad_input;
 mod hostile;
+mod http2;
 mod legacy;
 mod mock;
 mod pages;
