@@ -258,7 +258,7 @@ impl Shared {
         };
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
-            stored: Arc::new(Stored::new(store.shelf("stored", config.stored.limits()))),
+            stored: Arc::new(stored(config, &*store)),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
@@ -378,6 +378,15 @@ fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
         (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
     };
     Claims::new(store.shelf("idempotency", limits), own)
+}
+
+/// The completions that are kept. Those that stand for none are a mock's affair.
+fn stored(config: &Config, store: &dyn StreamStore) -> Stored {
+    let stored = Stored::new(store.shelf("stored", config.stored.limits()));
+    match config.is_all_mock() {
+        true => stored.with_placeholders(&config.stored.placeholders),
+        false => stored,
+    }
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {

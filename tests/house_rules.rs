@@ -83,8 +83,8 @@ const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 /// Library, and the paths under `src/` that may name it.
 const MAY_NAME: [(&str, &[&str]); 8] = [
     ("actix_web", &["api/", "server.rs"]),
-    ("reqwest", &["backend/upstream.rs"]),
-    ("rustls", &["backend/upstream.rs"]),
+    ("reqwest", &["backend/upstream"]),
+    ("rustls", &["backend/upstream"]),
     // The store names its own module of that name.
     (
         "redis",

@@ -424,7 +424,7 @@ impl Drop for Pump {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -433,7 +433,7 @@ fn truncated(_: Incomplete) -> Failure {
     Failure::new(Code::UpstreamTruncated, message)
 }
 
-fn late(what: &str, limit: Duration) -> Failure {
+pub(super) fn late(what: &str, limit: Duration) -> Failure {
     let message = format!("The upstream took longer than {limit:?} for {what}.");
     Failure::new(Code::UpstreamTimeout, message)
 }

@@ -30,15 +30,9 @@ use crate::{
     wire::Plan,
 };
 
-/// What every completion's id begins with, as OpenAI's do.
-const ID_PREFIX: &str = "chatcmpl-";
-
-/// Where idempotency keys count: another path's are others.
-const PATH: &str = "/v1/chat/completions";
-
 /// The completions, as one worker thread sees them.
 pub struct Service {
-    router: Router,
+    pub(super) router: Router,
     pub(super) shared: Shared,
 }
 
@@ -191,7 +185,7 @@ impl Service {
         };
         let about = self.about(&ask, identity.created, route.clocks.total);
         let spec = Spec {
-            id: Id::new(ID_PREFIX, identity.id),
+            id: Id::new(ask.request.form().id_prefix(), identity.id),
             owner: ask.owner,
             about: about.to_bytes(),
             grace: self.grace(&ask),
@@ -278,6 +272,7 @@ impl Service {
         let lifetime = total.saturating_add(self.shared.settings.retention);
         About {
             model: ask.request.params.model.clone(),
+            form: ask.request.form(),
             created,
             is_streamed: ask.request.is_generated_as_stream(),
             has_sequence: ask.request.params.include_sequence == Some(true),
@@ -375,7 +370,8 @@ impl Started {
         }
         let aside: Option<Value> = self.completion.log.aside().map(parse_aside);
         let usage = aside.as_ref().and_then(|aside| aside.get("usage"));
-        let folded = fold(&events, usage).map_err(|error| error.failure())?;
+        let folded =
+            fold(&events, self.completion.about.form, usage).map_err(|error| error.failure())?;
         Ok(folded.to_string().into())
     }
 
@@ -389,10 +385,12 @@ impl Started {
 }
 
 impl Ask {
-    /// The idempotency key and what it came with.
+    /// The idempotency key and what it came with; another path's are others.
     fn claim(&self) -> Option<Claim> {
         let key = self.idempotency_key.as_ref()?;
-        Some(Claim::new(self.owner, (PATH, key), self.request.body()))
+        let path = self.request.form().path();
+        let path = format!("/v1{path}");
+        Some(Claim::new(self.owner, (&path, key), self.request.body()))
     }
 }
 
@@ -400,7 +398,7 @@ fn parse_aside(aside: Bytes) -> Value {
     serde_json::from_slice(&aside).unwrap_or_default()
 }
 
-fn unknown_model(name: &str) -> Failure {
+pub(super) fn unknown_model(name: &str) -> Failure {
     let message = format!("The model `{name}` is not served here; see GET /v1/models.");
     Failure::new(Code::ModelNotFound, message)
 }
