@@ -155,6 +155,7 @@ async fn serve(
             .configure(api::routes)
             .into_app()
             .default_service(web::to(api::fallback))
+            .wrap(from_fn(api::unchunked))
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };

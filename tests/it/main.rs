@@ -24,6 +24,7 @@ mod upstream;
 
 mod bad_input;
 mod hostile;
+mod http10;
 mod http2;
 mod legacy;
 mod mock;
