@@ -1,6 +1,7 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 use std::{
+    any::Any,
     future::Future,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -12,6 +13,7 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
+    dev::Extensions,
     http::Uri,
     middleware::from_fn,
     rt::{System, net::TcpStream},
@@ -171,13 +173,7 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(move |connection, data| {
-            let connection = connection.downcast_ref::<TcpStream>();
-            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
-            if let (Some(connection), true) = (connection, is_all_mock) {
-                data.insert(Line::to(connection));
-            }
-        })
+        .on_connect(on_connect(write_deadline, is_all_mock))
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals();
     let server = match config.server.http2 {
@@ -416,6 +412,19 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
         is_any,
         origins,
         hosts: (!is_any && !is_open).then_some(hosts),
+    }
+}
+
+/// What is done with every connection that is accepted.
+fn on_connect(write_deadline: Duration, is_mock: bool) -> impl Fn(&dyn Any, &mut Extensions) {
+    move |connection, data| {
+        let Some(connection) = connection.downcast_ref::<TcpStream>() else {
+            return;
+        };
+        set_write_deadline(connection, write_deadline);
+        if is_mock {
+            data.insert(Line::to(connection));
+        }
     }
 }
 
