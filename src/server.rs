@@ -24,8 +24,9 @@ use crate::{
     access::{Keyring, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Clocks, ModelSettings, Route, Router,
-        mock::{Control, Mock, scenario::LoadError},
+        Backend, Clocks, LoadError, ModelSettings, Route, Router,
+        cassette::{Cassettes, OnMiss, Recording},
+        mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
@@ -90,9 +91,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
-    /// The scenarios cannot be used.
+    /// A scenario or a cassette cannot be used.
     #[error(transparent)]
-    Scenarios(#[from] LoadError),
+    File(#[from] LoadError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -226,6 +227,7 @@ struct Shared {
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
+    cassettes: Option<Arc<Cassettes>>,
     completions: completion::Shared,
 }
 
@@ -246,6 +248,7 @@ impl Shared {
             is_all_mock: config.is_all_mock(),
         };
         let control = Arc::new(control(config)?);
+        let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             store,
             settings: Arc::clone(&state.stream),
@@ -260,6 +263,7 @@ impl Shared {
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
             control,
+            cassettes,
             completions,
         })
     }
@@ -275,15 +279,19 @@ impl Shared {
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
         if self.config.is_all_mock() {
-            let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
-            let mock = Mock::new(self.config.mock.clone(), control, tokens);
             return Ok(vec![Route {
                 name: "*".to_owned(),
-                backend: Rc::new(mock),
+                backend: Rc::new(self.mock()),
                 clocks: Clocks::default(),
             }]);
         }
         self.config.models.iter().map(|m| self.route(m)).collect()
+    }
+
+    fn mock(&self) -> Mock {
+        let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
+        let mock = Mock::new(self.config.mock.clone(), control, tokens);
+        mock.replaying(self.cassettes.clone())
     }
 
     fn route(&self, model: &ModelSettings) -> Result<Route, UpstreamSettingsError> {
@@ -297,7 +305,16 @@ impl Shared {
                 reason: "expected exactly one".to_owned(),
             });
         };
-        let backend: Rc<dyn Backend> = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+        let upstream = Upstream::new(upstream, model.connect, limits)?;
+        let backend: Rc<dyn Backend> = match &self.cassettes {
+            None => Rc::new(upstream),
+            Some(cassettes) => {
+                let upstream = upstream.recorded(Arc::clone(cassettes));
+                let pair = (self.mock(), upstream);
+                let asks_all = self.config.mock.rerecord;
+                Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
+            }
+        };
         Ok(Route {
             name: model.name.clone(),
             backend,
@@ -311,6 +328,20 @@ impl Shared {
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// The cassettes, whose folder is made where something is to be recorded.
+fn cassettes(config: &Config) -> Result<Option<Arc<Cassettes>>, LoadError> {
+    let mock = &config.mock;
+    if mock.cassettes.is_empty() {
+        return Ok(None);
+    }
+    let folder = Path::new(&mock.cassettes);
+    let cassettes = match mock.on_miss {
+        OnMiss::Record => Cassettes::make(folder)?,
+        OnMiss::Error | OnMiss::Mock => Cassettes::load(folder)?,
+    };
+    Ok(Some(Arc::new(cassettes)))
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("openai", &[]),
     ("sse", &[]),
     ("tokens", &[]),
@@ -29,6 +29,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
         "api",
         &["openai", "sse", "wire", "stream", "access", "completion"],
     ),
+    ("client", &["openai", "sse"]),
     (
         "config",
         &[
@@ -63,6 +64,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "access",
             "api",
             "backend",
+            "client",
             "completion",
             "config",
             "openai",
@@ -80,8 +82,8 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 /// Library, and the paths under `src/` that may name it.
 const MAY_NAME: [(&str, &[&str]); 6] = [
     ("actix_web", &["api/", "server.rs"]),
-    ("reqwest", &["backend/upstream.rs"]),
-    ("rustls", &["backend/upstream.rs"]),
+    ("reqwest", &["backend/upstream", "client/"]),
+    ("rustls", &["backend/upstream.rs", "client/"]),
     // The store names its own module of that name.
     (
         "redis",

@@ -3,10 +3,13 @@
 //! A backend answers one call with raw chunks and a few facts about each. It knows nothing
 //! of logs, nor which status a client gets. Start at [`Backend`].
 
+pub mod cassette;
 mod error;
+mod frame;
 pub mod mock;
 mod router;
 pub mod upstream;
+mod yaml;
 
 use std::{pin::Pin, time::Duration};
 
@@ -17,6 +20,7 @@ use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
 pub use router::{ModelSettings, Route, Router};
+pub use yaml::LoadError;
 
 use crate::{
     openai::{ChatRequest, Facts, Model},

@@ -1,22 +1,28 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
-use std::{collections::BTreeMap, fmt, rc::Rc, time::Duration};
+mod taped;
+
+use std::{collections::BTreeMap, fmt, rc::Rc, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Client, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect,
 };
 use serde::Deserialize;
 
-use super::{Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step};
+use super::{
+    Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step,
+    cassette::{CHAT_PATH, Cassettes, Tape},
+};
 use crate::{
     openai::{Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
+use taped::Taped;
 
 /// The largest error body, or list of models, that is read.
 const MAX_SIDE_BODY: usize = 1 << 20;
@@ -93,6 +99,8 @@ pub struct Upstream {
     asks_usage: bool,
     max_event_bytes: usize,
     max_whole_bytes: usize,
+    // Where exchanges are kept, if they are.
+    cassettes: Option<Arc<Cassettes>>,
 }
 
 /// The largest answers that are taken.
@@ -130,7 +138,16 @@ impl Upstream {
             asks_usage: settings.ask_usage,
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
+            cassettes: None,
         })
+    }
+
+    /// The same, and every exchange is kept. Usage is asked for only where the client does so:
+    /// a cassette is what the client's own request got.
+    pub fn recorded(mut self, cassettes: Arc<Cassettes>) -> Self {
+        self.asks_usage = false;
+        self.cassettes = Some(cassettes);
+        self
     }
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
@@ -138,7 +155,7 @@ impl Upstream {
         let body = call
             .request
             .upstream_body(self.model.as_deref(), self.asks_usage);
-        let accept = if is_streaming {
+        let expected = if is_streaming {
             "text/event-stream"
         } else {
             "application/json"
@@ -147,20 +164,23 @@ impl Upstream {
             .client
             .post(self.chat_url.clone())
             .headers(self.request_headers(call))
-            .header(ACCEPT, accept)
+            .header(ACCEPT, expected)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let response = request.send().await.map_err(not_sent)?;
+        let tape = self.tape(call);
+        let mut response = Taped::new(request.send().await.map_err(not_sent)?, tape);
         let headers = returned(response.headers());
         if !response.status().is_success() {
             let is_ours = self.has_credentials || call.credentials == Credentials::Ours;
             return Err(refused(response, headers, is_ours).await);
         }
+        if let Err(error) = expect_type(&response, expected) {
+            response.play_out().await;
+            return Err(error);
+        }
         let body = if is_streaming {
-            expect_type(&response, "text/event-stream")?;
             Body::Chunks(Box::pin(chunks(response, self.max_event_bytes)))
         } else {
-            expect_type(&response, "application/json")?;
             let json = read_body(response, self.max_whole_bytes).await?;
             Body::Whole(chunk(json)?)
         };
@@ -169,6 +189,22 @@ impl Upstream {
             body,
             plan: None,
         })
+    }
+
+    /// What takes the exchange down, if it is to be kept.
+    fn tape(&self, call: &Call) -> Option<Tape> {
+        let cassettes = self.cassettes.as_ref()?;
+        let mut secrets: Vec<String> = match &call.credentials {
+            Credentials::Clients(given) => given.iter().cloned().collect(),
+            Credentials::Ours => Vec::new(),
+        };
+        // Whatever the operator has set may be one.
+        let values = self.headers.values();
+        secrets.extend(values.filter_map(|value| Some(value.to_str().ok()?.to_owned())));
+        let body = call.request.upstream_body(None, false);
+        let tape = Tape::start(cassettes, (CHAT_PATH, &body), secrets);
+        tape.inspect_err(|error| tracing::warn!(%error, "an exchange is not kept"))
+            .ok()
     }
 
     fn request_headers(&self, call: &Call) -> HeaderMap {
@@ -219,9 +255,9 @@ impl Upstream {
         let response = request.send().await.map_err(not_sent)?;
         if !response.status().is_success() {
             let headers = returned(response.headers());
-            return Err(refused(response, headers, true).await);
+            return Err(refused(Taped::new(response, None), headers, true).await);
         }
-        let body = read_body(response, MAX_SIDE_BODY).await?;
+        let body = read_body(Taped::new(response, None), MAX_SIDE_BODY).await?;
         let list: List = serde_json::from_slice(&body)
             .map_err(|error| BackendError::Malformed(format!("its list of models: {error}")))?;
         let model = |entry: Entry| Model {
@@ -235,12 +271,13 @@ impl Upstream {
 
 /// An error status. A refused key is the client's affair only if the key was.
 async fn refused(
-    response: Response,
+    mut response: Taped,
     headers: Vec<(String, String)>,
     is_key_ours: bool,
 ) -> BackendError {
     let status = response.status();
     if status == StatusCode::UNAUTHORIZED && is_key_ours {
+        response.play_out().await;
         return BackendError::Auth;
     }
     if !status.is_client_error() && !status.is_server_error() {
@@ -287,7 +324,7 @@ impl Backend for Upstream {
 /// The steps of a streamed answer. Reads on after the sentinel, to its end of file, so that
 /// a well-behaved upstream's connection can be used again.
 fn chunks(
-    mut response: Response,
+    mut response: Taped,
     max_event_bytes: usize,
 ) -> impl futures_util::Stream<Item = Result<Step, BackendError>> {
     stream! {
@@ -303,6 +340,9 @@ fn chunks(
             }
             while let Some(event) = decoder.next() {
                 if let Some(step) = step(event).transpose() {
+                    if step.is_err() {
+                        response.play_out().await;
+                    }
                     yield step;
                 }
             }
@@ -328,7 +368,7 @@ fn chunk(json: Bytes) -> Result<Chunk, BackendError> {
     }
 }
 
-async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, BackendError> {
+async fn read_body(mut response: Taped, max_bytes: usize) -> Result<Bytes, BackendError> {
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
@@ -343,7 +383,7 @@ async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, Ba
 }
 
 /// Servers that leave the type out are believed; those that name another are not.
-fn expect_type(response: &Response, expected: &str) -> Result<(), BackendError> {
+fn expect_type(response: &Taped, expected: &str) -> Result<(), BackendError> {
     let Some(given) = response.headers().get(CONTENT_TYPE) else {
         return Ok(());
     };

@@ -21,6 +21,7 @@ mod reply;
 mod upstream;
 
 mod bad_input;
+mod cassettes;
 mod hostile;
 mod mock;
 mod pages;

@@ -27,6 +27,8 @@ pub struct Entry {
     pub seed: i64,
     /// The scenario that answered, if one did.
     pub scenario: Option<String>,
+    /// The cassette that was replayed, if one was.
+    pub cassette: Option<String>,
     /// The profile of its times.
     pub profile: String,
     /// The HTTP status that was meant.
@@ -48,6 +50,7 @@ impl Entry {
             headers: question.headers().clone(),
             seed: 0,
             scenario: None,
+            cassette: None,
             profile: String::new(),
             status: 200,
             delivery: Arc::default(),
@@ -75,6 +78,7 @@ impl Entry {
             "request": {"body": self.body, "headers": headers},
             "seed": self.seed,
             "scenario": self.scenario,
+            "cassette": self.cassette,
             "profile": self.profile,
             "status": self.status,
             "sent": {

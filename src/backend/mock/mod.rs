@@ -15,6 +15,7 @@ mod question;
 mod random;
 mod refusal;
 mod render;
+mod replay;
 pub mod scenario;
 mod script;
 mod splits;
@@ -35,6 +36,7 @@ pub use pace::{Jitter, Profile};
 
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Frames, Headers, Identity, Step,
+    cassette::{Cassettes, OnMiss},
 };
 use crate::{
     openai::{ChatRequest, Model, scan},
@@ -80,6 +82,12 @@ pub struct Settings {
     pub seed: i64,
     /// How many requests the journal remembers.
     pub journal: usize,
+    /// The folder of cassettes; empty for none.
+    pub cassettes: String,
+    /// What a request gets that no cassette has.
+    pub on_miss: OnMiss,
+    /// Models are asked even for what a cassette has, which is replaced.
+    pub rerecord: bool,
 }
 
 /// What a request gets that no scenario matches.
@@ -97,6 +105,7 @@ pub struct Mock {
     settings: Settings,
     control: Arc<Control>,
     splits: Splits,
+    cassettes: Option<Arc<Cassettes>>,
 }
 
 /// An answer that is ready to be played.
@@ -115,7 +124,14 @@ impl Mock {
             settings,
             control,
             splits: Splits::new(tokens),
+            cassettes: None,
         }
+    }
+
+    /// The same, and requests that these have are answered by them.
+    pub fn replaying(mut self, cassettes: Option<Arc<Cassettes>>) -> Self {
+        self.cassettes = cassettes;
+        self
     }
 
     async fn answer(&self, call: Rc<Call>) -> Result<Answer, BackendError> {
@@ -137,6 +153,11 @@ impl Mock {
         (options, question): (&Options, &Question),
         entry: &mut Entry,
     ) -> Result<Answer, BackendError> {
+        if options.scenario.is_none()
+            && let Some(answer) = self.replay(call, (options, question), entry)?
+        {
+            return Ok(answer);
+        }
         let on = (&self.settings, &*self.control);
         let cast = Cast::new(on, &call.request, (options, question), &entry.delivery)?;
         entry.scenario = cast.selected.as_ref().map(|selected| selected.name.clone());
