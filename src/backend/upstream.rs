@@ -340,13 +340,23 @@ fn chunks(
             }
             while let Some(event) = decoder.next() {
                 if let Some(step) = step(event).transpose() {
-                    if step.is_err() {
+                    if is_last(&step) {
                         response.play_out().await;
                     }
                     yield step;
                 }
             }
         }
+    }
+}
+
+/// Nobody reads on after this, though the upstream may not have ended.
+fn is_last(step: &Result<Step, BackendError>) -> bool {
+    match step {
+        Ok(Step::Chunk(Chunk { facts, .. })) => facts.error.is_some() || facts.choice_failed,
+        // Its end of file is waited for.
+        Ok(Step::Done) => false,
+        Err(_) => true,
     }
 }
 

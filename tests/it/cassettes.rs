@@ -278,6 +278,7 @@ fn a_recording_is_finished_though_its_client_has_left() {
         .set("stream.on_disconnect", "'detach'")
         .start();
     let mut connection = proxy.open(STREAM);
+    assert_eq!(connection.head().status, 200);
     connection.chunks_until("\"content\":\"a\"");
     drop(connection);
     wait_until("the client to be gone", || proxy.server.streams() == 0);

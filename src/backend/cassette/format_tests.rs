@@ -129,7 +129,7 @@ fn what_is_wrong_is_told_with_file_and_line() {
         (
             "\"model\": \"m\"",
             "\"model\": m",
-            "a.yaml:5: request.body: the request's body is no JSON",
+            "a.yaml:6: request.body: the request's body is no JSON",
         ),
         ("response:", "reply:", "unknown field `reply`"),
     ];

@@ -118,6 +118,12 @@ pub(super) fn redact_text(text: &str) -> String {
     let mut rest = text;
     let mut after_scheme = false;
     while let Some(first) = rest.chars().next() {
+        // What was taken out before is not looked at again: a file is read as it was written.
+        if let Some(following) = rest.strip_prefix(REDACTED) {
+            redacted.push_str(REDACTED);
+            (rest, after_scheme) = (following, false);
+            continue;
+        }
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !is_part(first) {
             redacted.push(first);
@@ -132,9 +138,7 @@ pub(super) fn redact_text(text: &str) -> String {
         let (word, following) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
         let is_key = is_key(word) || (after_scheme && word.len() >= SHORTEST);
         redacted.push_str(if is_key { REDACTED } else { word });
-        after_scheme = ["bearer", "basic"]
-            .iter()
-            .any(|s| word.eq_ignore_ascii_case(s));
+        after_scheme = word.eq_ignore_ascii_case("bearer");
         rest = following;
     }
     redacted
@@ -152,6 +156,7 @@ fn is_key(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -178,6 +183,14 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(redact_text(text), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_redacted_stays_as_it_is(text in "((bearer|Bearer:|sk-|\\[redacted\\]|[a-z]{1,7}|\\PC)[ ={-]?){0,8}") {
+            let once = redact_text(&text);
+            prop_assert_eq!(redact_text(&once), once);
         }
     }
 
