@@ -24,14 +24,17 @@ use crate::{
     access::{Keyring, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Clocks, LoadError, ModelSettings, Route, Router,
+        Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
         cassette::{Cassettes, OnMiss, Recording},
         mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
     config::Config,
-    stream::{MemoryStore, RedisStore, StoreKind, StreamStore},
+    stream::{
+        MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
+        StreamStore,
+    },
     tokens::Tokens,
 };
 
@@ -50,6 +53,8 @@ pub struct Settings {
     pub port: u16,
     /// How others reach this server; empty if only by its address.
     pub public_url: String,
+    /// HTTP/2 without TLS too, for proxies that begin with it.
+    pub http2: bool,
     /// Serve beyond this machine although anyone can then use the upstream's key.
     pub open: bool,
     /// How long streams may go on after a stop was asked for.
@@ -156,7 +161,7 @@ async fn serve(
     };
     let write_deadline = config.stream.write_deadline;
     let is_all_mock = config.is_all_mock();
-    let mut server = HttpServer::new(app)
+    let server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
         .max_connections(config.limits.connections)
@@ -167,18 +172,19 @@ async fn serve(
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
         .on_connect(move |connection, data| {
-            if let Some(connection) = connection.downcast_ref::<TcpStream>() {
-                set_write_deadline(connection, write_deadline);
-                if is_all_mock {
-                    data.insert(Line::to(connection));
-                }
+            let connection = connection.downcast_ref::<TcpStream>();
+            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
+            if let (Some(connection), true) = (connection, is_all_mock) {
+                data.insert(Line::to(connection));
             }
         })
         .shutdown_timeout(LAST_WRITES.as_secs())
-        .disable_signals()
-        .listen(listener)
-        .map_err(ServeError::Stopped)?
-        .run();
+        .disable_signals();
+    let server = match config.server.http2 {
+        true => server.listen_auto_h2c(listener),
+        false => server.listen(listener),
+    };
+    let mut server = server.map_err(ServeError::Stopped)?.run();
     let handle = server.handle();
     on_listening(&listening);
     tokio::select! {
@@ -187,16 +193,18 @@ async fn serve(
         () = control.tend() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
-    // Other nodes have to know how the streams of this one ended. What is late is lost to them.
-    if tokio::time::timeout(LAST_WRITES, store.settle())
-        .await
-        .is_err()
-    {
-        tracing::warn!("not every stream's end could be shared");
-    }
+    settle(&*store).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     server.await.map_err(ServeError::Stopped)
+}
+
+/// Other nodes have to know how the streams of this one ended. What is late is lost to them.
+async fn settle(store: &dyn StreamStore) {
+    let settled = tokio::time::timeout(LAST_WRITES, store.settle()).await;
+    if settled.is_err() {
+        tracing::warn!("not every stream's end could be shared");
+    }
 }
 
 /// Where streams are kept. It has its tasks on this thread, which lives as long as the server.
@@ -228,6 +236,8 @@ struct Shared {
     tokens: Arc<Tokens>,
     control: Arc<Control>,
     cassettes: Option<Arc<Cassettes>>,
+    // Of each model's upstreams.
+    health: Arc<[Vec<Arc<Health>>]>,
     completions: completion::Shared,
 }
 
@@ -237,6 +247,7 @@ impl Shared {
         address: SocketAddr,
         store: Arc<dyn StreamStore>,
     ) -> Result<Self, ServeError> {
+        let control = Arc::new(control(config)?);
         let state = State {
             keyring: Keyring::new(&config.auth)?,
             tickets: Tickets::new(&config.auth.ticket_secret)?,
@@ -245,16 +256,15 @@ impl Shared {
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
             bodies: Bodies::default(),
-            is_all_mock: config.is_all_mock(),
+            mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
-        let control = Arc::new(control(config)?);
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
+            claims: Arc::new(claims(config, &*store)),
+            stored: Arc::new(stored(config, &*store)),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
-            claims: Arc::new(Claims::new(config.stream.max_idempotency_keys)),
-            stored: Arc::new(Stored::new(config.stored.clone())),
             activity: Activity::default(),
         };
         Ok(Self {
@@ -264,6 +274,7 @@ impl Shared {
             tokens: Arc::default(),
             control,
             cassettes,
+            health: health(config),
             completions,
         })
     }
@@ -278,49 +289,90 @@ impl Shared {
     }
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
-        if self.config.is_all_mock() {
-            return Ok(vec![Route {
-                name: "*".to_owned(),
-                backend: Rc::new(self.mock()),
-                clocks: Clocks::default(),
-            }]);
+        if self.config.models.is_empty() {
+            return Ok(vec![self.mock("*", Clocks::default())]);
         }
-        self.config.models.iter().map(|m| self.route(m)).collect()
+        let models = self.config.models.iter().zip(&*self.health);
+        models
+            .map(|(model, health)| self.route(model, health))
+            .collect()
     }
 
-    fn mock(&self) -> Mock {
+    fn new_mock(&self) -> Mock {
         let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
         let mock = Mock::new(self.config.mock.clone(), control, tokens);
         mock.replaying(self.cassettes.clone())
     }
 
-    fn route(&self, model: &ModelSettings) -> Result<Route, UpstreamSettingsError> {
+    /// An upstream, and where there are cassettes, what is recorded of it.
+    fn backend(&self, upstream: Upstream) -> Rc<dyn Backend> {
+        let Some(cassettes) = &self.cassettes else {
+            return Rc::new(upstream);
+        };
+        let upstream = upstream.recorded(Arc::clone(cassettes));
+        let asks_all = self.config.mock.rerecord;
+        let pair = (self.new_mock(), upstream);
+        Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
+    }
+
+    /// A model that the mock answers for.
+    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+        let target = target("mock", Rc::new(self.new_mock()), 1, Arc::default());
+        Route {
+            name: name.to_owned(),
+            targets: [target].into(),
+            balance: Balance::Ordered,
+            clocks,
+        }
+    }
+
+    fn route(
+        &self,
+        model: &ModelSettings,
+        health: &[Arc<Health>],
+    ) -> Result<Route, UpstreamSettingsError> {
+        if model.mock {
+            return Ok(self.mock(&model.name, model.clocks()));
+        }
         let limits = Limits {
             event_bytes: self.config.stream.event_bytes,
             whole_bytes: self.config.stream.log_bytes,
         };
-        let [upstream] = &model.upstreams[..] else {
-            return Err(UpstreamSettingsError {
-                key: "upstreams",
-                reason: "expected exactly one".to_owned(),
+        let targets = model
+            .upstreams
+            .iter()
+            .zip(health)
+            .map(|(upstream, health)| {
+                let backend = self.backend(Upstream::new(upstream, model.connect, limits)?);
+                let health = Arc::clone(health);
+                Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
-        };
-        let upstream = Upstream::new(upstream, model.connect, limits)?;
-        let backend: Rc<dyn Backend> = match &self.cassettes {
-            None => Rc::new(upstream),
-            Some(cassettes) => {
-                let upstream = upstream.recorded(Arc::clone(cassettes));
-                let pair = (self.mock(), upstream);
-                let asks_all = self.config.mock.rerecord;
-                Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
-            }
-        };
         Ok(Route {
             name: model.name.clone(),
-            backend,
+            targets: targets.collect::<Result<_, _>>()?,
+            balance: model.balance,
             clocks: model.clocks(),
         })
     }
+}
+
+fn target(label: &str, backend: Rc<dyn Backend>, weight: u32, health: Arc<Health>) -> Target {
+    Target {
+        label: label.into(),
+        backend,
+        health,
+        weight,
+        turn: Rc::default(),
+    }
+}
+
+/// How the upstreams of each model are doing: nobody knows yet.
+fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
+    let unknown = |model: &ModelSettings| {
+        let upstreams = model.upstreams.iter();
+        upstreams.map(|_| Arc::default()).collect()
+    };
+    config.models.iter().map(unknown).collect()
 }
 
 /// What the workers of the mock share. Where it serves alone, `prompts` is its folder if nothing
@@ -342,6 +394,32 @@ fn cassettes(config: &Config) -> Result<Option<Arc<Cassettes>>, LoadError> {
         OnMiss::Error | OnMiss::Mock => Cassettes::load(folder)?,
     };
     Ok(Some(Arc::new(cassettes)))
+}
+
+/// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
+/// unshared, so may their keys.
+fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
+    let totals = config.models.iter().map(|model| model.total);
+    let longest = totals.max().unwrap_or(Clocks::default().total);
+    let limits = ShelfLimits {
+        max: config.stream.max_idempotency_keys,
+        max_bytes: usize::MAX,
+        keep: longest.saturating_add(config.stream.retention),
+    };
+    let own: Option<Arc<dyn Shelf>> = match (config.store.kind, config.store.on_unavailable) {
+        (StoreKind::Redis, OnUnavailable::Unshared) => Some(Arc::new(MemoryShelf::new(limits))),
+        (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
+    };
+    Claims::new(store.shelf("idempotency", limits), own)
+}
+
+/// The completions that are kept. Those that stand for none are a mock's affair.
+fn stored(config: &Config, store: &dyn StreamStore) -> Stored {
+    let stored = Stored::new(store.shelf("stored", config.stored.limits()));
+    match config.is_all_mock() {
+        true => stored.with_placeholders(&config.stored.placeholders),
+        false => stored,
+    }
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {

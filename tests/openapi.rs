@@ -28,9 +28,13 @@ async fn get(server: &TestServer, path: &str) -> String {
 
 /// The JSON data of every event of a stream.
 async fn stream(server: &TestServer, mut request: Value) -> Vec<String> {
-    request["stream"] = true.into();
     request["messages"] = json!([{"role": "user", "content": "Grüße 🌊"}]);
-    let url = format!("{}/chat/completions", server.base_url());
+    stream_at(server, "/chat/completions", request).await
+}
+
+async fn stream_at(server: &TestServer, path: &str, mut request: Value) -> Vec<String> {
+    request["stream"] = true.into();
+    let url = format!("{}{path}", server.base_url());
     let reply = client().post(url).body(request.to_string()).send().await;
     let reply = reply.expect("a reply");
     assert_eq!(reply.status(), 200);
@@ -56,10 +60,15 @@ struct Judge {
 
 impl Judge {
     async fn of(server: &TestServer) -> Self {
+        Self::at(server, "~1v1~1chat~1completions").await
+    }
+
+    /// Of the stream at a path, written as in JSON pointers.
+    async fn at(server: &TestServer, path: &str) -> Self {
         let document: Value =
             serde_json::from_str(&get(server, "/openapi.json").await).expect("JSON");
-        let stream = "/paths/~1v1~1chat~1completions/post/responses/200/content/text~1event-stream";
-        let item = document.pointer(&format!("{stream}/itemSchema"));
+        let stream = "post/responses/200/content/text~1event-stream";
+        let item = document.pointer(&format!("/paths/{path}/{stream}/itemSchema"));
         let item = item.expect("the stream is described")["$ref"].clone();
         let event = document.pointer(&item.as_str().expect("a reference")[1..]);
         let data = &event.expect("the schema of events")["properties"]["data"]["oneOf"];
@@ -134,6 +143,24 @@ async fn every_event_of_a_mocked_stream_is_described() {
     for request in requests {
         let sorts = judge.sorts(&stream(&server, request.clone()).await);
         let is_good = sorts.len() > 3 && sorts.trim_end_matches('.').chars().all(|c| c == 'c');
+        assert!(is_good && sorts.ends_with("c."), "{request}: {sorts}");
+    }
+}
+
+#[tokio::test]
+async fn every_event_of_a_legacy_stream_is_described() {
+    let server = mock();
+    let judge = Judge::at(&server, "~1v1~1completions").await;
+    let requests = [
+        json!({"model": "m", "prompt": "Grüße"}),
+        json!({"model": "m", "prompt": ["a", "b"], "n": 2, "echo": true, "max_tokens": 2}),
+        json!({"model": "m", "prompt": [1, 2], "stream_options": {"include_usage": true}}),
+        json!({"model": "m", "include_sequence": true}),
+    ];
+    for request in requests {
+        let events = stream_at(&server, "/completions", request.clone()).await;
+        let sorts = judge.sorts(&events);
+        let is_good = sorts.len() > 2 && sorts.trim_end_matches('.').chars().all(|c| c == 'c');
         assert!(is_good && sorts.ends_with("c."), "{request}: {sorts}");
     }
 }

@@ -41,6 +41,8 @@ pub enum ApiError {
         /// What is served instead.
         served: String,
     },
+    /// Other requests were made than a test expects.
+    NotVerified(String),
     /// Something is, but not by this method.
     MethodNotAllowed {
         /// The method.
@@ -72,17 +74,15 @@ impl ApiError {
                 );
             }
             Self::Invalid(invalid) => (invalid.message.clone(), invalid.param.clone(), None),
-            Self::Unauthorized { is_given: true } => (
-                "The API key is not one of this server's.".to_owned(),
-                None,
-                Some("invalid_api_key"),
-            ),
-            Self::Unauthorized { is_given: false } => (
-                "This server asks for an API key: send it as `Authorization: Bearer KEY`."
-                    .to_owned(),
-                None,
-                Some("invalid_api_key"),
-            ),
+            Self::Unauthorized { is_given } => {
+                let message = match is_given {
+                    true => "The API key is not one of this server's.",
+                    false => {
+                        "This server asks for an API key: send it as `Authorization: Bearer KEY`."
+                    }
+                };
+                (message.to_owned(), None, Some("invalid_api_key"))
+            }
             Self::BadTicket => (
                 "The ticket is not for this completion, or has expired.".to_owned(),
                 Some("ticket".to_owned()),
@@ -99,6 +99,7 @@ impl ApiError {
                 None,
                 Some("unknown_url"),
             ),
+            Self::NotVerified(message) => (message.clone(), None, Some("not_verified")),
             Self::MethodNotAllowed { method, allowed } => (
                 format!("The method {method} is not served here; {allowed} is."),
                 None,
@@ -126,10 +127,7 @@ impl ApiError {
 
 /// A header or query parameter that is not what it should be.
 pub(super) fn invalid(param: &str, why: &str) -> ApiError {
-    ApiError::Invalid(Invalid {
-        message: format!("{param}: {why}"),
-        param: Some(param.to_owned()),
-    })
+    ApiError::Invalid(Invalid::at(param, why))
 }
 
 impl fmt::Display for ApiError {
@@ -158,6 +156,7 @@ impl ResponseError for ApiError {
             Self::Unauthorized { .. } | Self::BadTicket => StatusCode::UNAUTHORIZED,
             Self::NotAdmin | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::NotVerified(_) => StatusCode::NOT_ACCEPTABLE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -183,6 +182,7 @@ impl ResponseError for ApiError {
             | Self::NotAdmin
             | Self::Forbidden(_)
             | Self::NotFound { .. }
+            | Self::NotVerified(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyTimeout
             | Self::BodyBroken(_) => {}

@@ -19,10 +19,19 @@ pub async fn fallback(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let served = served(&document(Edition::V3_2));
     match served.iter().find(|served| served.is_at(request.path())) {
         Some(here) => Err(not_allowed(request.method(), here)),
-        None => Err(ApiError::NotFound {
-            path: request.path().to_owned(),
-            served: list(&served),
-        }),
+        None => Err(unknown(&request, &served)),
+    }
+}
+
+/// What a path is answered with that is not served by this server, though by others.
+pub(super) fn not_found(request: &HttpRequest) -> ApiError {
+    unknown(request, &served(&document(Edition::V3_2)))
+}
+
+fn unknown(request: &HttpRequest, served: &[Served]) -> ApiError {
+    ApiError::NotFound {
+        path: request.path().to_owned(),
+        served: list(served),
     }
 }
 

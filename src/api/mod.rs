@@ -7,13 +7,17 @@ mod activity;
 mod body;
 mod caller;
 mod chat;
+mod completions;
 mod docs;
+mod embeddings;
 mod error;
 mod fallback;
 mod follow;
 mod health;
 mod line;
+mod mock_admin;
 mod models;
+mod moderations;
 pub mod openapi;
 mod origin;
 mod query;
@@ -30,6 +34,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use body::Bodies;
 pub use error::ApiError;
 pub use line::Line;
+pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};
 
@@ -54,8 +59,8 @@ pub struct State {
     pub forward_headers: Vec<String>,
     /// The streams that are being written.
     pub bodies: Bodies,
-    /// No model is behind this server but the mock.
-    pub is_all_mock: bool,
+    /// What tests may look at and steer, where nothing is served but the mock.
+    pub mock: Option<MockHandle>,
 }
 
 /// Every resource, a line each.
@@ -70,8 +75,18 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(follow::cancel)
         .service(stored::messages)
         .service(activity::follow)
+        .service(completions::create)
+        .service(mock_admin::list_requests)
+        .service(mock_admin::clear_requests)
+        .service(mock_admin::verify)
+        .service(mock_admin::list_scenarios)
+        .service(mock_admin::set_scenarios)
+        .service(mock_admin::reset)
         .service(models::list)
         .service(models::retrieve)
+        .service(models::delete)
+        .service(embeddings::create)
+        .service(moderations::create)
         .service(health::live)
         .service(health::ready)
         .service(openapi::document_3_2)

@@ -6,8 +6,10 @@
 pub mod cassette;
 mod error;
 mod frame;
+mod health;
 pub mod mock;
 mod router;
+mod unary;
 pub mod upstream;
 mod yaml;
 
@@ -19,7 +21,9 @@ use serde::Deserialize;
 use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
-pub use router::{ModelSettings, Route, Router};
+pub use health::{Attempt, Health, Readiness};
+pub use router::{Balance, ModelSettings, Route, Router, Target};
+pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 
 use crate::{
@@ -31,6 +35,12 @@ use crate::{
 pub trait Backend {
     /// Starts an answer. It is cancelled by dropping what this returns.
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>>;
+
+    /// Answers what needs no log. It is cancelled by dropping what this returns.
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>>;
 
     /// The id and time that this request must have, where the answer is to be the same on
     /// every run.

@@ -1,12 +1,14 @@
 //! Why a completion failed, in the words a client gets. Status codes are `api::error`'s.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::{
     backend::{BackendError, Refusal},
     openai::{ErrorEnvelope, scan},
-    stream::AppendError,
+    stream::{AppendError, StoreError},
 };
 
 /// The stable codes of our own failures (PROTOCOL, section 2).
@@ -167,6 +169,12 @@ impl Failure {
         Self::new(Code::UpstreamLost, message)
     }
 
+    /// What was to be read is gone by now; asked again, it is made again.
+    pub(super) fn retry() -> Self {
+        let message = "The request of the same Idempotency-Key has just failed; please try again.";
+        Self::new(Code::Overloaded, message)
+    }
+
     /// A panic or a lost task: nothing of it is told.
     pub fn internal() -> Self {
         Self::new(Code::InternalError, "Something went wrong in this server.")
@@ -214,6 +222,31 @@ impl Failure {
             Self::Coded { code, .. } | Self::Logged { code, .. } => *code,
             Self::Refused(_) | Self::Reported(_) => Code::UpstreamError,
         }
+    }
+
+    /// It is the upstream's, and another might do better: not the client's fault, and not ours.
+    pub(super) fn is_upstreams(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
+            Self::Reported(_) => true,
+            Self::Coded { code, .. } | Self::Logged { code, .. } => code.kind() == "upstream_error",
+        }
+    }
+
+    /// How long the upstream asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let Self::Refused(refusal) = self else {
+            return None;
+        };
+        let header = |wanted: &str| {
+            let found = refusal.headers.iter().find(|(name, _)| name == wanted);
+            found.and_then(|(_, value)| value.parse().ok())
+        };
+        // The other form of `retry-after`, a date, is not sent by model servers.
+        let seconds = || header("retry-after").map(Duration::from_secs);
+        header("retry-after-ms")
+            .map(Duration::from_millis)
+            .or_else(seconds)
     }
 
     /// The error event of a stream, as JSON: an upstream's envelope too has all four members
@@ -278,6 +311,12 @@ impl From<BackendError> for Failure {
 impl From<AppendError> for Failure {
     fn from(error: AppendError) -> Self {
         Self::new(Code::LogTooLarge, sentence(&error.to_string()))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Overloaded, sentence(&error.to_string()))
     }
 }
 

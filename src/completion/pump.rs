@@ -17,21 +17,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Code, Completion, Failure, Shared,
-    claims::Claim,
     frame::Framer,
     ledger,
     progress::{Incomplete, Progress},
+    release::Release,
     stored::Kept,
     view,
 };
 use crate::{
-    backend::{BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step},
-    stream::{End, Event, Kind, Producer},
+    backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step, Target},
+    stream::{End, Event, Kind, Lookup, Producer, StoreError},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
 /// is given up instead of being used again. The client has its answer by then.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How long the end of an answer may wait until the answer is stored.
+const STORING: Duration = Duration::from_millis(500);
+/// How long after a failed attempt to store it the next one is made: first, and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// One answer on its way into its log.
 pub(super) struct Pump {
@@ -46,8 +50,8 @@ pub(super) struct Pump {
     // The upstream's count of tokens, once it came.
     usage: Option<Bytes>,
     attempts: u32,
-    // The idempotency key, until it is known whether it is kept.
-    claim: Option<Claim>,
+    // What is held back while another upstream may still be asked.
+    release: Release,
     shared: Shared,
     started: Instant,
 }
@@ -73,16 +77,10 @@ impl Pump {
             is_closed: false,
             usage: None,
             attempts: 0,
-            claim: None,
+            release: Release::new(true),
             shared,
             started: Instant::now(),
         }
-    }
-
-    /// With the idempotency key that the request came with.
-    pub(super) fn with_claim(mut self, claim: Option<Claim>) -> Self {
-        self.claim = claim;
-        self
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
@@ -109,34 +107,78 @@ impl Pump {
             Ok(rest) => (Ok(()), rest),
             Err(failure) => (Err(failure), None),
         };
+        // Before its end, so that who has read that finds it stored, on every node.
+        let unstored = match &result {
+            Ok(()) => self.store().await,
+            Err(_) => None,
+        };
         self.finish(result);
-        self.store().await;
         if let Some(mut rest) = rest {
             // Its outcome does not matter any more: the client has its answer.
             let _ = timeout(CLOSING, rest.next()).await;
         }
+        if let Some(kept) = unstored {
+            self.store_later(&kept, stopping).await;
+        }
     }
 
-    /// Moves the answer into the log. What is left of a stream after its sentinel is returned.
+    /// Moves an answer into the log: that of the first upstream which begins one. What is left of a
+    /// stream after its sentinel is returned.
     async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
+        let mut targets = self.route.order().into_iter().peekable();
+        loop {
+            let Some(target) = targets.next() else {
+                return Err(Failure::internal());
+            };
+            let is_last = targets.peek().is_none();
+            self.release = Release::new(is_last);
+            self.attempts = self.completion.count_attempt();
+            self.keep_aside();
+            let mut attempt = target.health.begin();
+            let failure = match self.attempt(&target, &mut attempt).await {
+                Ok(rest) => return Ok(rest),
+                Err(failure) => failure,
+            };
+            if failure.is_upstreams() {
+                attempt.bad(failure.retry_after());
+            }
+            if is_last || self.release.is_released() || !failure.is_upstreams() {
+                return Err(failure);
+            }
+            let (id, upstream) = (self.completion.log.id(), &*target.label);
+            tracing::warn!(%id, upstream, code = failure.code().label(), "the next upstream is asked");
+            self.progress = Progress::new(self.call.request.choices());
+            self.usage = None;
+        }
+    }
+
+    /// Moves one upstream's answer into the log.
+    async fn attempt(
+        &mut self,
+        target: &Target,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Chunks>, Failure> {
         let clocks = self.route.clocks;
-        self.attempts += 1;
-        self.keep_aside();
-        let first_chunk = if self.call.request.is_generated_as_stream() {
-            clocks.first_chunk
-        } else {
-            clocks.total
+        // A whole reply comes when all of it is made.
+        let first_chunk = match self.call.request.is_generated_as_stream() {
+            true => clocks.first_chunk,
+            false => clocks.total,
         };
         let mut deadline = pin!(sleep(first_chunk));
         let answer = select! {
             biased;
-            answer = self.route.backend.open(Rc::clone(&self.call)) => answer?,
+            answer = target.backend.open(Rc::clone(&self.call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
-        self.completion.set_head(answer.headers, answer.plan);
+        self.release
+            .head(&self.completion, answer.headers, answer.plan);
         let mut chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
-            Body::Whole(chunk) => return self.append_whole(&chunk).map(|()| None),
+            Body::Whole(chunk) => {
+                self.append_whole(&chunk)?;
+                attempt.good();
+                return Ok(None);
+            }
             Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
         let mut has_begun = false;
@@ -150,22 +192,24 @@ impl Pump {
                         true => late("the next chunk with content", clocks.between),
                         false => late("the first chunk", first_chunk),
                     };
-                    return self.progress.at_eof().map(|()| None).map_err(|Incomplete| late);
+                    self.progress.at_eof().map_err(|Incomplete| late)?;
+                    return self.flush().map(|()| None);
                 }
             };
             match step {
                 Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
                 Some(Ok(Step::Done)) => {
-                    return self
-                        .progress
-                        .at_done()
-                        .map(|()| Some(chunks))
-                        .map_err(truncated);
+                    self.progress.at_done().map_err(truncated)?;
+                    return self.flush().map(|()| Some(chunks));
                 }
                 Some(Err(BackendError::Truncated(_))) | None => {
-                    return self.progress.at_eof().map(|()| None).map_err(truncated);
+                    self.progress.at_eof().map_err(truncated)?;
+                    return self.flush().map(|()| None);
                 }
                 Some(Err(error)) => return Err(error.into()),
+            }
+            if self.progress.first_content().is_some() {
+                attempt.good();
             }
             has_begun = true;
             let next = self.progress.deadline(&clocks, Instant::now());
@@ -187,19 +231,34 @@ impl Pump {
             self.usage = Some(chunk.json.slice(usage));
             self.keep_aside();
         }
+        let has_failed = facts.choice_failed.then(|| {
+            let message = "The upstream reported an error in one of the choices.";
+            Failure::new(Code::UpstreamError, message)
+        });
         if facts.is_usage_only() && !self.call.request.includes_usage() {
             return Ok(());
         }
+        if facts.has_content || !self.release.hold(chunk) {
+            self.flush()?;
+            self.append_chunk(chunk)?;
+        }
+        has_failed.map_or(Ok(()), Err)
+    }
+
+    /// From here on the answer is this upstream's: what was held back goes out.
+    fn flush(&mut self) -> Result<(), Failure> {
+        for chunk in self.release.release(&self.completion) {
+            self.append_chunk(&chunk)?;
+        }
+        Ok(())
+    }
+
+    fn append_chunk(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
         let event = self.framer.chunk(chunk, producer.next_seq());
-        producer.append(event)?;
-        if facts.choice_failed {
-            let message = "The upstream reported an error in one of the choices.";
-            return Err(Failure::new(Code::UpstreamError, message));
-        }
-        Ok(())
+        Ok(producer.append(event)?)
     }
 
     fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
@@ -214,6 +273,7 @@ impl Pump {
             self.usage = Some(chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.flush()?;
         self.append_event(self.framer.whole(chunk))?;
         self.is_closed = true;
         Ok(())
@@ -225,6 +285,7 @@ impl Pump {
         let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
         let mut whole = BytesMut::new();
         let mut has_begun = false;
+        self.flush()?;
         while let Some(frame) = frames.next().await {
             if !has_begun {
                 has_begun = true;
@@ -252,9 +313,6 @@ impl Pump {
 
     /// The answer has said something.
     fn has_begun(&mut self, now: Instant) {
-        if let Some(claim) = self.claim.take() {
-            claim.keep();
-        }
         let after = millis(now.duration_since(self.started));
         let id = self.completion.log.id();
         self.shared.activity.first_token(id, after);
@@ -296,9 +354,6 @@ impl Pump {
                 (Some(event), end)
             }
         };
-        if let (Some(claim), None) = (self.claim.take(), &failure) {
-            claim.keep();
-        }
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
@@ -315,20 +370,51 @@ impl Pump {
         );
     }
 
-    /// Keeps the completion, if that was asked for.
-    async fn store(&self) {
+    /// Keeps the completion, if that was asked for. What could not be kept yet is returned.
+    async fn store(&self) -> Option<Kept> {
         let request = &self.call.request;
+        if request.params.store != Some(true) {
+            return None;
+        }
         let log = &self.completion.log;
-        if request.params.store != Some(true) || log.end() != Some(End::Completed) {
-            return;
+        let view = view::describe_at(Arc::clone(log), Some(End::Completed));
+        let view = view.await.ok()?;
+        let kept = Kept::new(log, &self.completion.about.model, request, &view);
+        let kept = kept.inspect_err(|error| tracing::warn!(%error, "not stored"));
+        let kept = kept.ok()?;
+        let stored = timeout(STORING, self.shared.stored.put(&kept)).await;
+        match stored {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::Full)) => {
+                tracing::warn!(completion.id = %log.id(), "larger than all that may be stored");
+                None
+            }
+            Ok(Err(StoreError::Unavailable)) | Err(_) => Some(kept),
         }
-        let Ok(view) = view::describe(Arc::clone(log)).await else {
-            return;
-        };
-        match Kept::new(log, &self.completion.about.model, request, &view) {
-            Ok(kept) => self.shared.stored.put(kept),
-            Err(error) => tracing::warn!(%error, "a completion could not be stored"),
+    }
+
+    /// Keeps it once that can be done, for as long as its stream is kept.
+    async fn store_later(&self, kept: &Kept, stopping: CancellationToken) {
+        let log = &self.completion.log;
+        let mut backoff = BACKOFF.0;
+        loop {
+            select! {
+                () = stopping.cancelled() => break,
+                () = sleep(backoff) => {}
+            }
+            match self.shared.store.find(log.owner(), log.id()).await {
+                Ok(Lookup::Found(_)) => {}
+                // It was deleted meanwhile.
+                Ok(Lookup::Unknown) => return,
+                Ok(Lookup::Expired) | Err(_) => break,
+            }
+            // One that is there is this one: only the answer was lost then.
+            if self.shared.stored.put_new(kept).await.is_ok() {
+                return;
+            }
+            backoff = (backoff * 2).min(BACKOFF.1);
         }
+        tracing::warn!(completion.id = %log.id(), "not stored: the store stayed away");
     }
 }
 
@@ -338,7 +424,7 @@ impl Drop for Pump {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -347,7 +433,7 @@ fn truncated(_: Incomplete) -> Failure {
     Failure::new(Code::UpstreamTruncated, message)
 }
 
-fn late(what: &str, limit: Duration) -> Failure {
+pub(super) fn late(what: &str, limit: Duration) -> Failure {
     let message = format!("The upstream took longer than {limit:?} for {what}.");
     Failure::new(Code::UpstreamTimeout, message)
 }

@@ -188,6 +188,14 @@ impl FaultKind {
         }
     }
 
+    /// The status, if it is an HTTP error.
+    pub fn status(self) -> Option<u16> {
+        if let Self::Status(status) = self {
+            return Some(status);
+        }
+        None
+    }
+
     /// Whether it is at one place of the body.
     pub fn has_place(self) -> bool {
         match self {

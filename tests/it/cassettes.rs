@@ -1,6 +1,11 @@
 //! Recorded once, replayed byte for byte; nothing else is answered, and no secret is kept.
 
-use std::{fs, net::SocketAddr, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use tokenfall::testing::{TestServer, spawn};
 
@@ -26,7 +31,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-fn files(folder: &PathBuf) -> Vec<(String, String)> {
+fn files(folder: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut files: Vec<_> = entries
         .map(|entry| {
@@ -39,12 +44,12 @@ fn files(folder: &PathBuf) -> Vec<(String, String)> {
     files
 }
 
-fn set(folder: &PathBuf) -> String {
+fn set(folder: &Path) -> String {
     format!("'{}'", folder.display())
 }
 
 /// A server that records everything that this upstream says.
-fn recording(script: Script, folder: &PathBuf) -> Proxy {
+fn recording(script: Script, folder: &Path) -> Proxy {
     before(script)
         .set("mock.cassettes", &set(folder))
         .set("mock.on_miss", "'record'")
@@ -52,13 +57,13 @@ fn recording(script: Script, folder: &PathBuf) -> Proxy {
         .start()
 }
 
-fn replaying_with(folder: &PathBuf, more: &str) -> TestServer {
+fn replaying_with(folder: &Path, more: &str) -> TestServer {
     let settings = format!("mock.cassettes = {}\n{more}", set(folder));
     spawn(&settings).expect("valid settings")
 }
 
 /// A server that replays without the recorded gaps.
-fn replaying(folder: &PathBuf) -> TestServer {
+fn replaying(folder: &Path) -> TestServer {
     replaying_with(folder, "mock.profile = 'instant'")
 }
 
@@ -288,7 +293,7 @@ fn a_recording_is_finished_though_its_client_has_left() {
 }
 
 /// A cassette of [`STREAM`] with a frame after each of these times.
-fn timed(folder: &PathBuf, times: &[&str]) -> String {
+fn timed(folder: &Path, times: &[&str]) -> String {
     let frames = times.iter().enumerate();
     let frames: String = frames
         .map(|(at, after)| format!("  - {{ after: {after}, text: \"data: {at}\\n\\n\" }}\n"))
@@ -354,4 +359,21 @@ fn two_cassettes_of_one_request_are_an_error_that_names_both() {
     fs::copy(folder.join("timed.yaml"), folder.join("copy.yaml")).expect("copied");
     let settings = format!("mock.cassettes = {}", set(&folder));
     assert!(spawn(&settings).is_err());
+}
+
+#[test]
+fn a_legacy_completion_has_a_cassette_of_its_own_path() {
+    let folder = folder("legacy");
+    let body = r#"{"model":"m","prompt":"Once upon a time"}"#;
+    let length = body.len().to_string();
+    let head = request("POST", "/v1/completions", &[("content-length", &length)]);
+    let asked = [&head[..], body.as_bytes()].concat();
+    let sent = r#"{"id":"cmpl-1","object":"text_completion","choices":[{"text":"x","index":0,"finish_reason":"stop"}]}"#;
+    let proxy = recording(Script::json(sent), &folder);
+    assert_eq!(fetch(proxy.address(), &asked).head.status, 200);
+    wait_until_idle(&proxy.server);
+    let (name, text) = files(&folder).remove(0);
+    assert!(name.starts_with("once-upon-a-time-"), "{name}");
+    assert!(text.contains("path: \"/v1/completions\""), "{text}");
+    assert_eq!(fetch(replaying(&folder).address(), &asked).text(), sent);
 }

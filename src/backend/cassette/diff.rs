@@ -108,11 +108,11 @@ fn common(one: &str, other: &str) -> (usize, f64) {
 
 /// A value as JSON; of a text, what stands around its character number `at`.
 fn shown(value: &Value, at: usize) -> String {
-    let (text, is_text) = match value {
-        Value::String(text) => (text.clone(), true),
-        other => (other.to_string(), false),
+    let (text, is_text) = match value.as_str() {
+        Some(text) => (text.to_owned(), true),
+        None => (value.to_string(), false),
     };
-    let skipped = if at > BEFORE { at - BEFORE } else { 0 };
+    let skipped = at.saturating_sub(BEFORE);
     let mut part: String = text.chars().skip(skipped).take(SHOWN).collect();
     if skipped > 0 {
         part.insert(0, '…');

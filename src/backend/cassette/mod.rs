@@ -24,7 +24,6 @@ use serde::Deserialize;
 pub use diff::Difference;
 pub use keep::KeepError;
 pub use library::{Cassettes, Kept};
-pub(super) use recording::CHAT_PATH;
 pub use recording::Recording;
 pub use request::Request;
 pub use tape::Tape;

@@ -2,16 +2,19 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use super::{Cassettes, Request};
 use crate::{
-    backend::{Answer, Backend, BackendError, Call, mock::Mock, upstream::Upstream},
+    backend::{
+        Answer, Backend, BackendError, Call, UnaryAnswer, UnaryCall, mock::Mock, upstream::Upstream,
+    },
     openai::Model,
 };
 
-/// Where chat completions are asked for.
-pub(in crate::backend) const CHAT_PATH: &str = "/v1/chat/completions";
+/// What paths begin with, where a base URL ends.
+const VERSION: &str = "/v1";
 
 impl Request {
     /// What a call asks a model server, whichever it is.
@@ -19,8 +22,14 @@ impl Request {
     /// # Errors
     /// [`BackendError::Internal`] for a body that is no JSON, which no call has.
     pub(in crate::backend) fn of_call(call: &Call) -> Result<Self, BackendError> {
-        let body = call.request.upstream_body(None, false);
-        Self::new(CHAT_PATH, &body).map_err(|error| BackendError::Internal(error.to_string()))
+        let (path, body) = Self::parts_of(call);
+        Self::new(&path, &body).map_err(|error| BackendError::Internal(error.to_string()))
+    }
+
+    /// The path and the body of the same, as they are sent.
+    pub(in crate::backend) fn parts_of(call: &Call) -> (String, Bytes) {
+        let path = format!("{VERSION}{}", call.request.form().path());
+        (path, call.request.upstream_body(None, false))
     }
 }
 
@@ -61,6 +70,14 @@ impl Recording {
 impl Backend for Recording {
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
         self.answer(call).boxed_local()
+    }
+
+    // What is answered in one piece is not kept.
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>> {
+        Backend::reply(&self.upstream, call)
     }
 
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {

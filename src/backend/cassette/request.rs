@@ -68,6 +68,9 @@ impl Request {
 
     fn last_user(&self) -> Option<&str> {
         let is_user = |message: &&Value| message["role"] == "user";
+        if let Some(prompt) = self.body["prompt"].as_str() {
+            return Some(prompt);
+        }
         let messages = self.body.get("messages")?.as_array()?;
         let content = &messages.iter().rev().find(is_user)?["content"];
         let part = content.as_array().and_then(|parts| {

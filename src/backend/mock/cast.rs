@@ -18,7 +18,7 @@ use super::{
 use crate::{
     backend::BackendError,
     openai::{ChatRequest, Int},
-    wire::{Delivery, Fault, FaultKind, Plan},
+    wire::{Delivery, Fault, Plan},
 };
 
 /// What is drawn has streams of its own, so that one does not move another.
@@ -169,10 +169,8 @@ impl Cast {
 
     /// The error that stands in place of an answer, if one does: a planned one, or the scenario's.
     pub(super) fn refused(&self, question: &Question) -> Option<BackendError> {
-        let planned = self.plan.faults.iter().find_map(|fault| match fault.kind {
-            FaultKind::Status(status) => Some((fault, status)),
-            _ => None,
-        });
+        let mut planned = self.plan.faults.iter();
+        let planned = planned.find_map(|fault| Some((fault, fault.kind.status()?)));
         if let Some((fault, status)) = planned {
             self.plan.delivery.fault(fault.to_string());
             // Seconds, rounded up: a client that comes back too early gains nothing.

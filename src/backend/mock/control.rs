@@ -169,7 +169,10 @@ impl Control {
         own.unwrap_or_else(|| Arc::clone(&state.scenarios))
     }
 
-    /// Gives a session scenarios of its own, or takes them away.
+    /// Gives a session scenarios of its own, or takes them away; how many it has then.
+    ///
+    /// # Errors
+    /// Those of [`Set::new`].
     pub fn set_scenarios(
         &self,
         session: &str,

@@ -134,7 +134,11 @@ impl Dialect {
     }
 
     /// OpenAI's chunk as this server has it.
-    pub(super) fn reshape(self, chunk: Map<String, Value>) -> Map<String, Value> {
+    pub(super) fn reshape(self, mut chunk: Map<String, Value>) -> Map<String, Value> {
+        // OpenAI alone says of every chunk that it has no usage.
+        if self != Self::Azure && chunk.get("usage").is_some_and(Value::is_null) {
+            chunk.shift_remove("usage");
+        }
         match self {
             Self::Openai => chunk,
             Self::Azure => azure(chunk),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::question::Question;
+use super::{question::Question, scenario::Match};
 use crate::wire::Delivery;
 
 /// The largest body that is kept as it came, in bytes.
@@ -19,10 +19,8 @@ pub struct Entry {
     pub session: String,
     /// The completion's id.
     pub id: String,
-    /// The body of the request; none if it is too large to keep.
-    pub body: Option<Arc<Value>>,
-    /// Headers of the request, those that hold secrets left out.
-    pub headers: Vec<(String, String)>,
+    /// The request; none if it is too large to keep.
+    pub(super) question: Option<Arc<Question>>,
     /// What the answer was drawn from.
     pub seed: i64,
     /// The scenario that answered, if one did.
@@ -44,10 +42,9 @@ impl Entry {
             number: 0,
             session: session.to_owned(),
             id: id.to_owned(),
-            body: question
+            question: question
                 .is_small(MAX_BODY)
-                .then(|| Arc::new(question.body.clone())),
-            headers: question.headers().clone(),
+                .then(|| Arc::new(question.clone())),
             seed: 0,
             scenario: None,
             cassette: None,
@@ -55,6 +52,12 @@ impl Entry {
             status: 200,
             delivery: Arc::default(),
         }
+    }
+
+    /// Whether a request fulfils these conditions; one that was not kept does not.
+    pub fn is_match(&self, conditions: &Match) -> bool {
+        let question = self.question.as_ref();
+        question.is_some_and(|question| conditions.check(question).is_ok())
     }
 
     /// As JSON. Times are milliseconds from the request.
@@ -66,16 +69,18 @@ impl Entry {
                 .map(|micros| f64::from(*micros) / 1000.0)
                 .collect()
         };
-        let headers: serde_json::Map<String, Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone().into()))
-            .collect();
+        let question = self.question.as_ref();
+        let headers: Option<Map<String, Value>> = question.map(|question| {
+            let headers = question.headers().iter();
+            headers
+                .map(|(name, value)| (name.clone(), value.clone().into()))
+                .collect()
+        });
         json!({
             "number": self.number,
             "session": self.session,
             "id": self.id,
-            "request": {"body": self.body, "headers": headers},
+            "request": {"headers": headers, "body": question.map(|question| &question.body)},
             "seed": self.seed,
             "scenario": self.scenario,
             "cassette": self.cassette,

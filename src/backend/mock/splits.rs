@@ -39,7 +39,7 @@ impl Splits {
         if let Some(known) = self.kept.borrow().get(text) {
             return Ok(Rc::clone(known));
         }
-        let (text, pieces) = self.tokens.split(text.to_owned()).await?;
+        let (text, pieces) = self.tokens.split(String::from(text)).await?;
         let pieces: Rc<[Piece]> = pieces.into();
         if text.len() <= LONGEST {
             let bytes = text.len() + pieces.len() * size_of::<Piece>();

@@ -11,6 +11,7 @@ mod select;
 mod template;
 
 use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use crate::backend::{frame::RawFrame, yaml::LoadError};
@@ -33,6 +34,10 @@ pub struct Scenario {
     /// What it is for, for people.
     #[serde(default)]
     pub description: Option<String>,
+    /// A request that it answers, for people to try and for tests.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub example: Option<Map<String, Value>>,
     /// Which requests it answers; all of them if nothing is said. Every condition must hold.
     #[serde(rename = "match", default)]
     pub matches: Match,
@@ -91,7 +96,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The field and what is allowed.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         match (&self.reply, self.sequence.as_deref()) {
             (Some(_), Some(_)) => Err("sequence: a scenario has either this or `reply`".to_owned()),
             (None, None) => Err("reply: missing; a scenario has this or a `sequence`".to_owned()),

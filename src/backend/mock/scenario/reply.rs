@@ -133,9 +133,13 @@ impl Arguments {
     /// # Errors
     /// [`TemplateError`] when something that a text refers to is not there.
     pub fn render(&self, context: &Context) -> Result<String, TemplateError> {
-        match &self.0 {
-            Value::String(text) => Template::try_from(text.clone())?.render(context),
-            whole => Ok(filled(whole, context)?.to_string()),
+        match filled(&self.0, context)? {
+            Value::String(text) => Ok(text),
+            json @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => Ok(json.to_string()),
         }
     }
 }

@@ -1,0 +1,16 @@
+//! Several processes on one real Redis.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and waits for processes in real time"
+)]
+
+mod cluster;
+mod frozen;
+mod idempotency;
+#[path = "../it/redis.rs"]
+mod redis;
+mod stored;
+mod streams;
