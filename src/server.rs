@@ -26,8 +26,9 @@ use crate::{
     access::{Keyring, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
-        mock::{Control, Mock, scenario::LoadError},
+        Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
+        cassette::{Cassettes, OnMiss, Recording},
+        mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
@@ -97,9 +98,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
-    /// The scenarios cannot be used.
+    /// A scenario or a cassette cannot be used.
     #[error(transparent)]
-    Scenarios(#[from] LoadError),
+    File(#[from] LoadError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -231,6 +232,7 @@ struct Shared {
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
+    cassettes: Option<Arc<Cassettes>>,
     // Of each model's upstreams.
     health: Arc<[Vec<Arc<Health>>]>,
     completions: completion::Shared,
@@ -253,6 +255,7 @@ impl Shared {
             bodies: Bodies::default(),
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
+        let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
             stored: Arc::new(stored(config, &*store)),
@@ -267,6 +270,7 @@ impl Shared {
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
             control,
+            cassettes,
             health: health(config),
             completions,
         })
@@ -291,11 +295,26 @@ impl Shared {
             .collect()
     }
 
-    /// A model that the mock answers for.
-    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+    fn new_mock(&self) -> Mock {
         let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
         let mock = Mock::new(self.config.mock.clone(), control, tokens);
-        let target = target("mock", Rc::new(mock), 1, Arc::default());
+        mock.replaying(self.cassettes.clone())
+    }
+
+    /// An upstream, and where there are cassettes, what is recorded of it.
+    fn backend(&self, upstream: Upstream) -> Rc<dyn Backend> {
+        let Some(cassettes) = &self.cassettes else {
+            return Rc::new(upstream);
+        };
+        let upstream = upstream.recorded(Arc::clone(cassettes));
+        let asks_all = self.config.mock.rerecord;
+        let pair = (self.new_mock(), upstream);
+        Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
+    }
+
+    /// A model that the mock answers for.
+    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+        let target = target("mock", Rc::new(self.new_mock()), 1, Arc::default());
         Route {
             name: name.to_owned(),
             targets: [target].into(),
@@ -321,7 +340,7 @@ impl Shared {
             .iter()
             .zip(health)
             .map(|(upstream, health)| {
-                let backend = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+                let backend = self.backend(Upstream::new(upstream, model.connect, limits)?);
                 let health = Arc::clone(health);
                 Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
@@ -358,6 +377,20 @@ fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// The cassettes, whose folder is made where something is to be recorded.
+fn cassettes(config: &Config) -> Result<Option<Arc<Cassettes>>, LoadError> {
+    let mock = &config.mock;
+    if mock.cassettes.is_empty() {
+        return Ok(None);
+    }
+    let folder = Path::new(&mock.cassettes);
+    let cassettes = match mock.on_miss {
+        OnMiss::Record => Cassettes::make(folder)?,
+        OnMiss::Error | OnMiss::Mock => Cassettes::load(folder)?,
+    };
+    Ok(Some(Arc::new(cassettes)))
 }
 
 /// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin

@@ -125,7 +125,7 @@ pub(super) async fn complete(
     if !is_streaming {
         let whole = started.whole().await?;
         let response = reply::made(&started.completion);
-        let whole = (started.completion.plan(), whole);
+        let whole = (&*started.completion, whole);
         return Ok(reply::planned_whole(
             response,
             whole,

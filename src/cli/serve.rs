@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
 use crate::{
-    backend::mock,
+    backend::{cassette::OnMiss, mock},
     config::{Config, Flag},
     server::{self, Listening, ServeError},
     telemetry,
@@ -25,7 +25,12 @@ const PROMPTS: &str = "prompts";
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     let file = args.config.config.clone();
-    let mut config = match Config::load(file.as_deref(), flags(args)) {
+    run_with(file.as_deref(), flags(args))
+}
+
+/// Serves with these settings.
+pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>) -> ExitCode {
+    let mut config = match Config::load(file, flags) {
         Ok(config) => config,
         Err(error) => return fail(WRONG_INPUT, &error),
     };
@@ -38,7 +43,7 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     let on_listening = |l: &Listening| greet(l.address, &upstream);
     match server::run(config, on_listening, stop) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ServeError::Scenarios(error)) => fail(WRONG_INPUT, &error),
+        Err(ServeError::File(error)) => fail(WRONG_INPUT, &error),
         Err(error) => fail(FAILED, &error),
     }
 }
@@ -78,7 +83,7 @@ fn stop() -> impl Future<Output = ()> {
 }
 
 /// The flags as settings.
-fn flags(args: ServeArgs) -> Vec<Flag> {
+pub(super) fn flags(args: ServeArgs) -> Vec<Flag> {
     let mut flags = Vec::new();
     let mut set = |name, key, value: Option<Value>| {
         flags.extend(value.map(|value| Flag { name, key, value }));
@@ -96,10 +101,10 @@ fn flags(args: ServeArgs) -> Vec<Flag> {
     set("--profile", "mock.profile", args.profile.map(Value::String));
     set("--speed", "mock.speed", args.speed.map(Value::Float));
     set("--dialect", "mock.dialect", args.dialect.map(Value::String));
-    let prompts = args
-        .prompts
-        .map(|path| Value::String(path.display().to_string()));
-    set("--prompts", "mock.prompts", prompts);
+    let path = |path: PathBuf| Value::String(path.display().to_string());
+    set("--prompts", "mock.prompts", args.prompts.map(path));
+    set("--cassettes", "mock.cassettes", args.cassettes.map(path));
+    set("--on-miss", "mock.on_miss", args.on_miss.map(Value::String));
     set(
         "--virtual-time",
         "mock.virtual_time",
@@ -135,17 +140,25 @@ fn upstream(config: &Config) -> String {
         .map(|upstream| upstream.base_url.clone())
         .collect();
     urls.dedup();
-    match urls.is_empty() {
-        true => {
-            let prompts = match &config.mock.prompts[..] {
-                "" => String::new(),
-                folder => format!(", with the scenarios in {folder}/"),
-            };
-            let name = mock::MODEL;
-            format!("the built-in mock, as `{name}` or any other name{prompts}")
-        }
-        false => urls.join(", "),
+    let urls = urls.join(", ");
+    let folder = &config.mock.cassettes;
+    if !folder.is_empty() {
+        return match config.mock.on_miss {
+            OnMiss::Error => format!("the cassettes in {folder}/"),
+            OnMiss::Mock => format!("the cassettes in {folder}/, and the mock for all others"),
+            OnMiss::Record if config.mock.rerecord => format!("{urls}, recorded in {folder}/"),
+            OnMiss::Record => format!("the cassettes in {folder}/, and {urls} to record others"),
+        };
     }
+    if !urls.is_empty() {
+        return urls;
+    }
+    let prompts = match &config.mock.prompts[..] {
+        "" => String::new(),
+        folder => format!(", with the scenarios in {folder}/"),
+    };
+    let name = mock::MODEL;
+    format!("the built-in mock, as `{name}` or any other name{prompts}")
 }
 
 fn greet(address: SocketAddr, upstream: &str) {

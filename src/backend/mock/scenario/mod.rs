@@ -14,10 +14,11 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub use crate::backend::{frame::RawFrame, yaml::LoadError};
+pub use load::load;
 pub(super) use load::stamp;
-pub use load::{LoadError, load};
 pub use matcher::{Match, Text};
-pub use reply::{Arguments, Block, Body, ErrorReply, RawFrame, Reply, ToolCall};
+pub use reply::{Arguments, Block, Body, ErrorReply, Reply, ToolCall};
 pub use schema::json_schema;
 pub use select::{Selected, Set, Unmatched};
 pub use template::{Context, Template, TemplateError};
