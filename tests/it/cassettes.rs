@@ -203,6 +203,19 @@ fn a_request_that_differs_in_one_character_is_refused_with_what_differs() {
 }
 
 #[test]
+fn a_request_that_the_mock_would_refuse_is_replayed_too() {
+    let folder = folder("refused-by-the-mock");
+    let odd = WHOLE.replacen('{', r#"{"response_format":{"type":"nonsense"},"#, 1);
+    drop(recording(Script::json(&completion()), &folder).ask(&odd));
+    let settings = "mock.profile = 'instant'\nmock.on_miss = 'mock'";
+    for server in [replaying(&folder), replaying_with(&folder, settings)] {
+        assert_eq!(ask(&server, &odd).text(), completion());
+        let other = odd.replace("Hi", "Ho");
+        assert!((400..500).contains(&ask(&server, &other).head.status));
+    }
+}
+
+#[test]
 fn with_no_cassette_at_all_that_is_said() {
     let error = ask(&replaying(&folder("none")), WHOLE).assert_refused(404, "mock_no_cassette");
     assert_eq!(

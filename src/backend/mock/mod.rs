@@ -148,7 +148,10 @@ impl Mock {
 
     async fn answer(&self, call: Rc<Call>) -> Result<Answer, BackendError> {
         let options = Options::of(&call.headers)?;
-        let question = Question::of(&call.request, &call.headers)?;
+        let question = match self.is_replayed(&call, &options) {
+            true => Question::unread(&call.request, &call.headers)?,
+            false => Question::of(&call.request, &call.headers)?,
+        };
         let mut entry = Entry::new(&question, &call.id, &options.session);
         let answer = self.play(&call, (&options, &question), &mut entry).await;
         if let Err(BackendError::Refused(refusal)) = &answer {

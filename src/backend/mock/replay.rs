@@ -17,6 +17,15 @@ const CODE: &str = "mock_no_cassette";
 const TOLD: usize = 10;
 
 impl Mock {
+    /// Whether a cassette answers, or refuses for want of one, and the mock has no say.
+    pub(super) fn is_replayed(&self, call: &Call, options: &Options) -> bool {
+        let Some(cassettes) = &self.cassettes else {
+            return false;
+        };
+        let has_cassette = || Request::of_call(call).is_ok_and(|r| cassettes.find(&r).is_some());
+        options.scenario.is_none() && (self.settings.on_miss != OnMiss::Mock || has_cassette())
+    }
+
     /// The answer that a cassette has; none where the mock is to answer instead.
     pub(super) fn replay(
         &self,
