@@ -86,6 +86,9 @@ struct ServeArgs {
     /// The mock answers the same request with the same bytes, ids and times included
     #[arg(long)]
     deterministic: bool,
+    /// Stop when standard input ends: whoever started the server is gone then, however it ended
+    #[arg(long)]
+    stop_at_eof: bool,
 }
 
 /// Runs what the command line says.
