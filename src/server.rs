@@ -30,7 +30,10 @@ use crate::{
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
     config::Config,
-    stream::{MemoryStore, RedisStore, StoreKind, StreamStore},
+    stream::{
+        MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
+        StreamStore,
+    },
     tokens::Tokens,
 };
 
@@ -248,11 +251,11 @@ impl Shared {
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
         let completions = completion::Shared {
+            claims: Arc::new(claims(config, &*store)),
+            stored: Arc::new(Stored::new(store.shelf("stored", config.stored.limits()))),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
-            claims: Arc::new(Claims::new(config.stream.max_idempotency_keys)),
-            stored: Arc::new(Stored::new(config.stored.clone())),
             activity: Activity::default(),
         };
         Ok(Self {
@@ -312,6 +315,23 @@ impl Shared {
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
+/// unshared, so may their keys.
+fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
+    let totals = config.models.iter().map(|model| model.total);
+    let longest = totals.max().unwrap_or(Clocks::default().total);
+    let limits = ShelfLimits {
+        max: config.stream.max_idempotency_keys,
+        max_bytes: usize::MAX,
+        keep: longest.saturating_add(config.stream.retention),
+    };
+    let own: Option<Arc<dyn Shelf>> = match (config.store.kind, config.store.on_unavailable) {
+        (StoreKind::Redis, OnUnavailable::Unshared) => Some(Arc::new(MemoryShelf::new(limits))),
+        (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
+    };
+    Claims::new(store.shelf("idempotency", limits), own)
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {

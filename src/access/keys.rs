@@ -4,6 +4,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::hex::digest_from_hex;
+
 /// The `[auth]` section of the configuration.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,15 +137,7 @@ fn digest(key: &str) -> [u8; 32] {
 }
 
 fn parse_hash(hash: &str) -> Option<[u8; 32]> {
-    let digits = hash.strip_prefix("sha256:")?;
-    if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(digest)
+    digest_from_hex(hash.strip_prefix("sha256:")?)
 }
 
 #[cfg(test)]

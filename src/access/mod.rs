@@ -1,6 +1,7 @@
 //! Who may use the server. Knows nothing of HTTP. Start at [`Keyring::identify`] for keys,
 //! at [`Tickets::admit`] for the way back into one completion.
 
+mod hex;
 mod keys;
 mod tickets;
 

@@ -4,11 +4,16 @@
 //! completion it was made for, until it expires, and nothing else.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
+
+use super::hex::digest_from_hex;
 
 /// Mixed into every digest, so that those for one purpose are of no use for another.
 const OWNER: &[u8] = b"tokenfall owner\0";
 const TICKET: &[u8] = b"tokenfall ticket\0read,cancel\0";
+
+/// The length of SHA-256's blocks, in bytes.
+const BLOCK: usize = 64;
 
 /// Makes owners and tickets with a secret that all nodes share.
 #[derive(Clone)]
@@ -34,13 +39,16 @@ impl Tickets {
         } else {
             secret.as_bytes()
         };
-        match Hmac::new_from_slice(secret) {
-            Ok(mac) => Ok(Self { mac }),
-            // HMAC takes keys of every length.
-            Err(_) => Ok(Self {
-                mac: Hmac::new(&Default::default()),
-            }),
+        // As RFC 2104 has it: a longer key is hashed, a shorter one filled up with zeros.
+        let mut key = [0; BLOCK];
+        if secret.len() > BLOCK {
+            key[..32].copy_from_slice(&Sha256::digest(secret));
+        } else {
+            key[..secret.len()].copy_from_slice(secret);
         }
+        Ok(Self {
+            mac: Hmac::new(&key.into()),
+        })
     }
 
     /// To whom the completions of these credentials belong.
@@ -65,7 +73,7 @@ impl Tickets {
     pub fn admit(&self, id: &str, ticket: &str, now: u64) -> Option<[u8; 16]> {
         let (head, mac) = ticket.rsplit_once('.')?;
         let (expiry, owner) = head.split_once('.')?;
-        let mac = from_hex(mac)?;
+        let mac = digest_from_hex(mac)?;
         self.over(id, head).verify_slice(&mac).ok()?;
         let expiry = u64::from_str_radix(expiry, 16).ok()?;
         let owner = u128::from_str_radix(owner, 16).ok()?;
@@ -76,11 +84,6 @@ impl Tickets {
         let mac = self.mac.clone().chain_update(TICKET);
         mac.chain_update(id).chain_update([0]).chain_update(head)
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let byte = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (text.len() == 64).then(|| (0..64).step_by(2).map(byte).collect())?
 }
 
 #[cfg(test)]
@@ -133,6 +136,18 @@ mod tests {
             "é.é.é",
         ] {
             assert_eq!(tickets().admit("id", bad, 1), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_every_length_are_those_of_hmac() {
+        for length in [1, BLOCK - 1, BLOCK, BLOCK + 1, 200] {
+            let secret = "s".repeat(length);
+            let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+            let mac = mac.chain_update(OWNER).chain_update("a");
+            let expected = mac.finalize().into_bytes();
+            let tickets = Tickets::new(&secret).expect("a secret");
+            assert_eq!(tickets.owner("a"), expected[..16], "{length}");
         }
     }
 

@@ -36,8 +36,10 @@ pub(super) struct Caller {
 pub(super) struct Holder {
     /// To whom the completion must belong.
     pub(super) owner: Owner,
-    /// What the ticket was, if it was one.
-    pub(super) ticket: Option<String>,
+    /// A ticket opened it.
+    pub(super) is_by_ticket: bool,
+    /// What is asked for.
+    pub(super) follow: Follow,
 }
 
 impl FromRequest for Caller {
@@ -87,24 +89,26 @@ fn identify(headers: &HeaderMap, state: &State) -> Result<Caller, ApiError> {
     })
 }
 
-/// A ticket comes first: it names its owner. A key is good as well.
+/// A ticket comes first: it names its owner. One that opens nothing, such as a cookie that has
+/// expired, does not stand in the way of a key.
 fn hold(request: &HttpRequest, state: &State) -> Result<Holder, ApiError> {
     let id = request.match_info().get("id").unwrap_or_default();
-    let ticket = Follow::of(request)?.ticket.or_else(|| cookie(request));
-    let Some(ticket) = ticket else {
-        let caller = identify(request.headers(), state)?;
-        return Ok(Holder {
-            owner: caller.owner,
-            ticket: None,
-        });
+    let follow = Follow::of(request)?;
+    let cookie = cookie(request);
+    let mut tickets = follow.ticket.iter().chain(&cookie);
+    let admitted = tickets.find_map(|ticket| state.tickets.admit(id, ticket, now()));
+    let owner = match (admitted, identify(request.headers(), state)) {
+        (Some(owner), _) => Owner(owner),
+        // Who shows a ticket and nothing else is told that it is bad, key or no key.
+        (None, Ok(caller)) if caller.is_known || follow.ticket.is_none() => caller.owner,
+        (None, Err(error)) if follow.ticket.is_none() && cookie.is_none() => return Err(error),
+        (None, Ok(_) | Err(_)) => return Err(ApiError::BadTicket),
     };
-    match state.tickets.admit(id, &ticket, now()) {
-        Some(owner) => Ok(Holder {
-            owner: Owner(owner),
-            ticket: Some(ticket),
-        }),
-        None => Err(ApiError::BadTicket),
-    }
+    Ok(Holder {
+        owner,
+        is_by_ticket: admitted.is_some(),
+        follow,
+    })
 }
 
 fn cookie(request: &HttpRequest) -> Option<String> {

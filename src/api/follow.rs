@@ -12,7 +12,7 @@ use super::{
     body::Show,
     caller::Holder,
     openapi::ChatEvent,
-    query::{Follow, is_official_sdk, wants_ids},
+    query::{is_official_sdk, wants_ids},
     reply,
 };
 use crate::{
@@ -49,6 +49,7 @@ use crate::{
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept, or has no such place.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/chat/completions/{id}")]
@@ -59,10 +60,10 @@ pub(super) async fn retrieve(
     service: Data<Service>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = Follow::of(&request)?;
     if accepts_events(&request) {
         return event_source(holder, &id, &request, (&service, &state)).await;
     }
+    let query = &holder.follow;
     if !query.is_streaming {
         let completion = service.describe(holder.owner, &id).await?;
         return Ok(HttpResponse::Ok()
@@ -104,6 +105,7 @@ pub(super) async fn retrieve(
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept, or has no such place.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/chat/completions/{id}/stream")]
@@ -133,6 +135,7 @@ pub(super) async fn follow(
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[post("/v1/chat/completions/{id}/cancel")]
@@ -154,7 +157,7 @@ async fn event_source(
     at: (&Service, &State),
 ) -> Result<HttpResponse, ApiError> {
     let (service, state) = at;
-    let query = Follow::of(request)?;
+    let query = &holder.follow;
     let show = Show {
         has_ids: true,
         has_names: query.is_named,
@@ -186,7 +189,7 @@ fn stream(followed: Followed, show: Show, holder: Holder, state: &State) -> Http
     let log = followed.reader.log();
     response.insert_header(("x-completion-id", log.id().as_str()));
     reply::add_ticket(&mut response, log, &followed.about, (state, false));
-    if holder.ticket.is_some() {
+    if holder.is_by_ticket {
         reply::without_referrer(&mut response);
     }
     reply::stream(response, followed.reader, show, state)

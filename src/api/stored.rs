@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{ApiError, State, caller::Caller, chat::read_body, error::invalid, query::query};
 use crate::{
-    completion::{Page, Service},
+    completion::{Page, Picked, Service},
     openai::{ChatCompletionView, ErrorEnvelope, Invalid},
 };
 
@@ -83,6 +83,7 @@ struct PageQuery {
         (status = 401, description = "No key, or none of this server's.", body = ErrorEnvelope),
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "`after` is none of them.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/chat/completions")]
@@ -93,8 +94,11 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let asked: PageQuery = query(&request)?;
     let page = page(&asked)?;
-    let model = asked.model.as_deref();
-    let list = service.list_stored(caller.owner, model, &labels(&request)?, &page)?;
+    let picked = Picked {
+        model: asked.model,
+        metadata: labels(&request)?,
+    };
+    let list = service.list_stored(caller.owner, &picked, &page).await?;
     Ok(HttpResponse::Ok().json(list))
 }
 
@@ -112,6 +116,7 @@ pub(super) async fn list(
         (status = 404, description = "No such stored completion of this key.", body = ErrorEnvelope),
         (status = 408, description = "The body did not arrive in time.", body = ErrorEnvelope),
         (status = 413, description = "The body is too large.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[post("/v1/chat/completions/{id}")]
@@ -125,7 +130,7 @@ pub(super) async fn update(
     let body = read_body(payload, &state.limits).await?;
     let labels: Labels = Invalid::check(&body)?;
     let metadata = labels.metadata.unwrap_or_default();
-    let completion: Bytes = service.label_stored(caller.owner, &id, metadata)?;
+    let completion: Bytes = service.label_stored(caller.owner, &id, metadata).await?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(completion))
@@ -144,6 +149,7 @@ pub(super) async fn update(
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
         (status = 410, description = "It is no longer kept.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[delete("/v1/chat/completions/{id}")]
@@ -176,6 +182,7 @@ pub(super) async fn delete(
         (status = 401, description = "No key, or none of this server's.", body = ErrorEnvelope),
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such stored completion of this key.", body = ErrorEnvelope),
+        (status = 503, description = "What nodes share cannot be reached; see `retry-after`.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/chat/completions/{id}/messages")]
@@ -186,7 +193,7 @@ pub(super) async fn messages(
     service: Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
     let page = page(&query(&request)?)?;
-    let messages = service.stored_messages(caller.owner, &id, &page)?;
+    let messages = service.stored_messages(caller.owner, &id, &page).await?;
     Ok(HttpResponse::Ok().json(messages))
 }
 

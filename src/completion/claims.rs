@@ -1,185 +1,261 @@
 //! Idempotency keys: the same request twice is one completion.
+//!
+//! A claim says which completion a key stands for, and nothing more. Whether it still counts is
+//! read from that completion's log, so a key is free again whatever became of the node that
+//! claimed it. Start at [`Claims::put`].
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::stream::{Id, Owner};
+use crate::{
+    openai::scan,
+    sse::Decoder,
+    stream::{End, Event, Id, Kind, Log, Owner, Record, Shelf, StoreError},
+};
 
-type Name = (Owner, String);
+/// The length of a SHA-256 digest, in bytes.
+const DIGEST: usize = 32;
 
-/// The keys that are in use, oldest first out when there are too many.
-#[derive(Debug)]
+/// The keys that are in use.
 pub struct Claims {
-    max: usize,
-    table: Mutex<Table>,
+    shelf: Arc<dyn Shelf>,
+    own: Option<Arc<dyn Shelf>>,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    entries: HashMap<Name, Entry>,
-    order: VecDeque<Name>,
-}
-
+/// A key and the request that it came with, as digests that tell nothing of either.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    body: [u8; 32],
-    id: Id,
-}
-
-/// What a key is found to be.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    /// The key of this very request, which is this completion.
-    Same(Id),
-    /// The key of another request.
-    Other,
-}
-
-/// A key that was taken; it is freed again unless it is kept.
-#[derive(Debug)]
 pub(super) struct Claim {
-    claims: Arc<Claims>,
-    name: Name,
-    id: Id,
-    is_kept: bool,
+    pub(super) owner: Owner,
+    name: Id,
+    body: [u8; DIGEST],
+}
+
+/// What a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claimed {
+    /// The completion.
+    pub(super) id: Id,
+    /// It is of the same request.
+    pub(super) is_same: bool,
+    head: Bytes,
 }
 
 impl Claims {
-    /// No keys yet, `max` at most.
-    pub fn new(max: usize) -> Self {
-        Self {
-            max,
-            table: Mutex::default(),
-        }
+    /// The keys on a shelf. Where it cannot be reached, they are kept on this node's `own`, if
+    /// there is one, and count for this node alone.
+    pub fn new(shelf: Arc<dyn Shelf>, own: Option<Arc<dyn Shelf>>) -> Self {
+        Self { shelf, own }
     }
 
-    /// What is known of a key for a request with this body.
-    pub(super) fn get(&self, owner: Owner, key: &str, body: &[u8]) -> Option<Known> {
-        let table = self.lock();
-        let entry = table.entries.get(&(owner, key.to_owned()))?;
-        Some(entry.known_for(body))
-    }
-
-    /// Takes a key for a completion, unless somebody has been faster.
-    pub(super) fn take(
-        self: &Arc<Self>,
-        owner: Owner,
-        key: &str,
-        body: &[u8],
-        id: &Id,
-    ) -> Result<Claim, Known> {
-        let name = (owner, key.to_owned());
-        let mut table = self.lock();
-        if let Some(entry) = table.entries.get(&name) {
-            return Err(entry.known_for(body));
-        }
-        let entry = Entry {
-            body: Sha256::digest(body).into(),
-            id: id.clone(),
+    /// What a key stands for, if for anything.
+    pub(super) async fn get(&self, claim: &Claim) -> Result<Option<Claimed>, StoreError> {
+        let found = self.shelf.get(claim.owner, &claim.name).await;
+        let found = match (found, &self.own) {
+            (Ok(None) | Err(_), Some(own)) => own.get(claim.owner, &claim.name).await,
+            (found, _) => found,
         };
-        table.entries.insert(name.clone(), entry);
-        table.order.push_back(name.clone());
-        while table.order.len() > self.max {
-            if let Some(oldest) = table.order.pop_front() {
-                table.entries.remove(&oldest);
+        claim.read(found?)
+    }
+
+    /// Takes a key for a completion, unless it stands for one, which is returned.
+    pub(super) async fn put(&self, claim: &Claim, id: &Id) -> Result<Option<Claimed>, StoreError> {
+        let head = Bytes::from([&claim.body, id.as_str().as_bytes()].concat());
+        let put = |shelf: &Arc<dyn Shelf>| {
+            let (shelf, head) = (Arc::clone(shelf), head.clone());
+            async move {
+                let (owner, name) = (claim.owner, &claim.name);
+                shelf.put(owner, name, head, Bytes::new()).await
             }
-        }
-        Ok(Claim {
-            claims: Arc::clone(self),
-            name,
-            id: id.clone(),
-            is_kept: false,
-        })
+        };
+        let there = match (put(&self.shelf).await, &self.own) {
+            (Err(_), Some(own)) => put(own).await,
+            (there, _) => there,
+        };
+        claim.read(there?)
     }
 
-    /// Frees a key whose completion is gone.
-    pub(super) fn free(&self, owner: Owner, key: &str, id: &Id) {
-        self.lock().remove(&(owner, key.to_owned()), id);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        // Both collections are changed together by code that cannot panic between.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Entry {
-    fn known_for(&self, body: &[u8]) -> Known {
-        if self.body == Sha256::digest(body)[..] {
-            return Known::Same(self.id.clone());
-        }
-        Known::Other
-    }
-}
-
-impl Table {
-    fn remove(&mut self, name: &Name, id: &Id) {
-        if self.entries.get(name).is_some_and(|entry| entry.id == *id) {
-            self.entries.remove(name);
-            self.order.retain(|known| known != name);
-        }
+    /// Frees a key, if it still stands for that completion.
+    pub(super) async fn free(&self, claim: &Claim, claimed: &Claimed) -> Result<(), StoreError> {
+        let head = || Some(claimed.head.clone());
+        let freed = self.shelf.remove(claim.owner, &claim.name, head()).await;
+        let freed = match &self.own {
+            Some(own) => own.remove(claim.owner, &claim.name, head()).await,
+            None => freed,
+        };
+        freed.map(drop)
     }
 }
 
 impl Claim {
-    /// The key stays taken: the completion has begun to answer.
-    pub(super) fn keep(mut self) {
-        self.is_kept = true;
+    /// The claim of a request with this key, under a path, and body.
+    pub(super) fn new(owner: Owner, (path, key): (&str, &str), body: &[u8]) -> Self {
+        let digest = |parts: &[&[u8]]| {
+            // The owner is a keyed digest: nothing that is guessed can be looked up with it.
+            let mut digest = Sha256::new_with_prefix(owner.0);
+            parts.iter().for_each(|part| digest.update(part));
+            <[u8; DIGEST]>::from(digest.finalize())
+        };
+        let mut name = [0; 16];
+        name.copy_from_slice(&digest(&[path.as_bytes(), b"\0", key.as_bytes()])[..16]);
+        Self {
+            owner,
+            name: Id::new("", name),
+            body: digest(&[body]),
+        }
+    }
+
+    fn read(&self, record: Option<Record>) -> Result<Option<Claimed>, StoreError> {
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let (body, id) = record.head.split_at_checked(DIGEST).unwrap_or_default();
+        let id = std::str::from_utf8(id)
+            .ok()
+            .and_then(|id| Id::parse(id).ok());
+        Ok(Some(Claimed {
+            // What another version wrote is nothing that could be looked up.
+            id: id.ok_or(StoreError::Unavailable)?,
+            is_same: body == self.body,
+            head: record.head,
+        }))
     }
 }
 
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            self.claims.lock().remove(&self.name, &self.id);
+/// Whether a log failed before it said anything, so that its key is free again.
+pub(super) fn is_void(log: &Log) -> bool {
+    match log.end() {
+        None | Some(End::Completed) => false,
+        Some(End::Failed(_) | End::Cancelled) => {
+            let (events, _) = log.snapshot();
+            !events.iter().any(has_content)
+        }
+    }
+}
+
+fn has_content(event: &Event) -> bool {
+    match event.kind {
+        Kind::Whole => true,
+        Kind::Usage | Kind::Failure | Kind::Done => false,
+        Kind::Chunk => {
+            let mut decoder = Decoder::new(event.frame.len());
+            decoder.push(event.frame.clone());
+            let facts = decoder.next().and_then(Result::ok);
+            let facts = facts.and_then(|event| scan(&event.data).ok());
+            facts.is_some_and(|facts| facts.has_content)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::stream::{Listed, MemoryShelf, Range, ShelfLimits, StoreFuture};
 
     const OWNER: Owner = Owner([1; 16]);
+
+    fn shelf(max: usize) -> Arc<dyn Shelf> {
+        Arc::new(MemoryShelf::new(ShelfLimits {
+            max,
+            max_bytes: usize::MAX,
+            keep: Duration::from_secs(60),
+        }))
+    }
+
+    fn claim(owner: Owner, key: &str, body: &str) -> Claim {
+        Claim::new(owner, ("/path", key), body.as_bytes())
+    }
 
     fn id(n: u8) -> Id {
         Id::new("id-", [n; 16])
     }
 
-    #[test]
-    fn a_key_is_of_one_owner_and_one_body() {
-        let claims = Arc::new(Claims::new(9));
-        claims.take(OWNER, "k", b"a", &id(1)).expect("free").keep();
-        assert_eq!(claims.get(OWNER, "k", b"a"), Some(Known::Same(id(1))));
-        assert_eq!(claims.get(OWNER, "k", b"b"), Some(Known::Other));
-        assert_eq!(claims.get(Owner([2; 16]), "k", b"a"), None);
-        let faster = claims.take(OWNER, "k", b"a", &id(2)).expect_err("taken");
-        assert_eq!(faster, Known::Same(id(1)));
-    }
+    /// A shelf that cannot be reached.
+    struct Away;
 
-    #[test]
-    fn a_claim_that_is_not_kept_frees_its_key_and_no_other() {
-        let claims = Arc::new(Claims::new(9));
-        let claim = claims.take(OWNER, "k", b"a", &id(1)).expect("free");
-        claims.free(OWNER, "k", &id(1));
-        claims.take(OWNER, "k", b"b", &id(2)).expect("free").keep();
-        drop(claim);
-        assert_eq!(claims.get(OWNER, "k", b"b"), Some(Known::Same(id(2))));
-        drop(claims.take(OWNER, "l", b"a", &id(3)).expect("free"));
-        assert_eq!(claims.get(OWNER, "l", b"a"), None);
-    }
-
-    #[test]
-    fn beyond_the_limit_the_oldest_key_is_freed() {
-        let claims = Arc::new(Claims::new(2));
-        for (n, key) in (0..).zip(["a", "b", "c"]) {
-            claims.take(OWNER, key, b"", &id(n)).expect("free").keep();
+    impl Shelf for Away {
+        fn put<'a>(
+            &'a self,
+            _: Owner,
+            _: &'a Id,
+            _: Bytes,
+            _: Bytes,
+        ) -> StoreFuture<'a, Option<Record>> {
+            Box::pin(async { Err(StoreError::Unavailable) })
         }
-        assert_eq!(claims.get(OWNER, "a", b""), None);
-        assert!(claims.get(OWNER, "b", b"").is_some());
+
+        fn get<'a>(&'a self, _: Owner, _: &'a Id) -> StoreFuture<'a, Option<Record>> {
+            Box::pin(async { Err(StoreError::Unavailable) })
+        }
+
+        fn replace<'a>(&'a self, _: Owner, _: &'a Id, _: Bytes) -> StoreFuture<'a, Option<Record>> {
+            Box::pin(async { Err(StoreError::Unavailable) })
+        }
+
+        fn remove<'a>(&'a self, _: Owner, _: &'a Id, _: Option<Bytes>) -> StoreFuture<'a, bool> {
+            Box::pin(async { Err(StoreError::Unavailable) })
+        }
+
+        fn list(&self, _: Owner, _: Range) -> StoreFuture<'_, Listed> {
+            Box::pin(async { Err(StoreError::Unavailable) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_is_of_one_owner_and_one_body() {
+        let claims = Claims::new(shelf(9), None);
+        let mine = claim(OWNER, "k", "a");
+        assert_eq!(claims.put(&mine, &id(1)).await, Ok(None));
+        let found = async |claim: &Claim| {
+            let found = claims.get(claim).await.expect("an answer");
+            found.map(|claimed| (claimed.id, claimed.is_same))
+        };
+        assert_eq!(found(&mine).await, Some((id(1), true)));
+        assert_eq!(found(&claim(OWNER, "k", "b")).await, Some((id(1), false)));
+        assert_eq!(found(&claim(Owner([2; 16]), "k", "a")).await, None);
+        assert_eq!(found(&claim(OWNER, "l", "a")).await, None);
+        let first = claims.put(&mine, &id(2)).await.expect("an answer");
+        assert_eq!(first.map(|claimed| claimed.id), Some(id(1)));
+    }
+
+    #[tokio::test]
+    async fn only_the_claim_that_is_meant_is_freed() {
+        let claims = Claims::new(shelf(9), None);
+        let (mine, theirs) = (claim(OWNER, "k", "a"), claim(OWNER, "k", "b"));
+        let get = async || claims.get(&theirs).await.expect("an answer");
+        assert_eq!(claims.put(&mine, &id(1)).await, Ok(None));
+        let stale = get().await.expect("a claim");
+        assert_eq!(claims.free(&mine, &stale).await, Ok(()));
+        assert_eq!(get().await, None);
+        assert_eq!(claims.put(&theirs, &id(2)).await, Ok(None));
+        assert_eq!(claims.free(&mine, &stale).await, Ok(()));
+        assert_eq!(get().await.map(|claimed| claimed.id), Some(id(2)));
+    }
+
+    #[tokio::test]
+    async fn a_shelf_that_cannot_be_reached_is_stood_in_for_only_where_that_is_wanted() {
+        let mine = claim(OWNER, "k", "a");
+        let strict = Claims::new(Arc::new(Away), None);
+        assert_eq!(strict.get(&mine).await, Err(StoreError::Unavailable));
+        let put = strict.put(&mine, &id(1)).await;
+        assert_eq!(put, Err(StoreError::Unavailable));
+        let own = shelf(9);
+        let tolerant = Claims::new(Arc::new(Away), Some(Arc::clone(&own)));
+        assert_eq!(tolerant.get(&mine).await, Ok(None));
+        assert_eq!(tolerant.put(&mine, &id(1)).await, Ok(None));
+        let back = Claims::new(shelf(9), Some(own));
+        let found = back.get(&mine).await.expect("an answer");
+        assert_eq!(found.map(|claimed| claimed.id), Some(id(1)));
+    }
+
+    #[test]
+    fn digests_tell_nothing_and_do_not_run_together() {
+        let of = |path, key| Claim::new(OWNER, (path, key), b"").name;
+        assert_ne!(of("/a", "b"), of("/ab", ""));
+        let claim = format!("{:?}", claim(OWNER, "secret-key", "secret-body"));
+        assert!(!claim.contains("secret"), "{claim}");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     backend::{BackendError, Refusal},
     openai::{ErrorEnvelope, scan},
-    stream::AppendError,
+    stream::{AppendError, StoreError},
 };
 
 /// The stable codes of our own failures (PROTOCOL, section 2).
@@ -167,6 +167,12 @@ impl Failure {
         Self::new(Code::UpstreamLost, message)
     }
 
+    /// What was to be read is gone by now; asked again, it is made again.
+    pub(super) fn retry() -> Self {
+        let message = "The request of the same Idempotency-Key has just failed; please try again.";
+        Self::new(Code::Overloaded, message)
+    }
+
     /// A panic or a lost task: nothing of it is told.
     pub fn internal() -> Self {
         Self::new(Code::InternalError, "Something went wrong in this server.")
@@ -273,6 +279,12 @@ impl From<BackendError> for Failure {
 impl From<AppendError> for Failure {
     fn from(error: AppendError) -> Self {
         Self::new(Code::LogTooLarge, sentence(&error.to_string()))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Overloaded, sentence(&error.to_string()))
     }
 }
 

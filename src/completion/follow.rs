@@ -41,7 +41,7 @@ impl Service {
                 Err(Failure::new(Code::StreamExpired, message))
             }
             Ok(Lookup::Unknown) => Err(not_found(id.as_str())),
-            Err(error) => Err(Failure::new(Code::Overloaded, error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -84,9 +84,10 @@ impl Service {
     /// Those of [`find`](Self::find).
     pub async fn describe(&self, owner: Owner, id: &str) -> Result<Bytes, Failure> {
         // A stored completion outlives its stream, and has its labels.
-        match self.shared.stored.get(owner, id) {
-            Some(stored) => Ok(stored),
-            None => view::describe(self.find(owner, id).await?).await,
+        match self.shared.stored.get(owner, id).await {
+            Ok(Some(stored)) => Ok(stored),
+            // What is not within reach among those may be here all the same.
+            Ok(None) | Err(_) => view::describe(self.find(owner, id).await?).await,
         }
     }
 

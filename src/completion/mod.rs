@@ -19,6 +19,7 @@ mod pumps;
 mod service;
 mod stored;
 mod stored_service;
+mod unfilled;
 mod view;
 
 pub use crate::backend::Credentials;
@@ -30,4 +31,4 @@ pub use follow::Followed;
 pub use last_words::last_words;
 pub use pumps::Pumps;
 pub use service::{Ask, Completion, Readiness, Service, Shared, Started, now};
-pub use stored::{Page, Stored, StoredSettings};
+pub use stored::{Page, Picked, Stored, StoredSettings};

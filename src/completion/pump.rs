@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Code, Completion, Failure, Shared,
-    claims::Claim,
     frame::Framer,
     ledger,
     progress::{Incomplete, Progress},
@@ -26,12 +25,16 @@ use super::{
 };
 use crate::{
     backend::{BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step},
-    stream::{End, Event, Kind, Producer},
+    stream::{End, Event, Kind, Lookup, Producer, StoreError},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
 /// is given up instead of being used again. The client has its answer by then.
 const CLOSING: Duration = Duration::from_millis(500);
+/// How long the end of an answer may wait until the answer is stored.
+const STORING: Duration = Duration::from_millis(500);
+/// How long after a failed attempt to store it the next one is made: first, and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// One answer on its way into its log.
 pub(super) struct Pump {
@@ -46,8 +49,6 @@ pub(super) struct Pump {
     // The upstream's count of tokens, once it came.
     usage: Option<Bytes>,
     attempts: u32,
-    // The idempotency key, until it is known whether it is kept.
-    claim: Option<Claim>,
     shared: Shared,
     started: Instant,
 }
@@ -73,16 +74,9 @@ impl Pump {
             is_closed: false,
             usage: None,
             attempts: 0,
-            claim: None,
             shared,
             started: Instant::now(),
         }
-    }
-
-    /// With the idempotency key that the request came with.
-    pub(super) fn with_claim(mut self, claim: Option<Claim>) -> Self {
-        self.claim = claim;
-        self
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
@@ -109,11 +103,18 @@ impl Pump {
             Ok(rest) => (Ok(()), rest),
             Err(failure) => (Err(failure), None),
         };
+        // Before its end, so that who has read that finds it stored, on every node.
+        let unstored = match &result {
+            Ok(()) => self.store().await,
+            Err(_) => None,
+        };
         self.finish(result);
-        self.store().await;
         if let Some(mut rest) = rest {
             // Its outcome does not matter any more: the client has its answer.
             let _ = timeout(CLOSING, rest.next()).await;
+        }
+        if let Some(kept) = unstored {
+            self.store_later(&kept, stopping).await;
         }
     }
 
@@ -252,9 +253,6 @@ impl Pump {
 
     /// The answer has said something.
     fn has_begun(&mut self, now: Instant) {
-        if let Some(claim) = self.claim.take() {
-            claim.keep();
-        }
         let after = millis(now.duration_since(self.started));
         let id = self.completion.log.id();
         self.shared.activity.first_token(id, after);
@@ -296,9 +294,6 @@ impl Pump {
                 (Some(event), end)
             }
         };
-        if let (Some(claim), None) = (self.claim.take(), &failure) {
-            claim.keep();
-        }
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
@@ -315,20 +310,51 @@ impl Pump {
         );
     }
 
-    /// Keeps the completion, if that was asked for.
-    async fn store(&self) {
+    /// Keeps the completion, if that was asked for. What could not be kept yet is returned.
+    async fn store(&self) -> Option<Kept> {
         let request = &self.call.request;
+        if request.params.store != Some(true) {
+            return None;
+        }
         let log = &self.completion.log;
-        if request.params.store != Some(true) || log.end() != Some(End::Completed) {
-            return;
+        let view = view::describe_at(Arc::clone(log), Some(End::Completed));
+        let view = view.await.ok()?;
+        let kept = Kept::new(log, &self.completion.about.model, request, &view);
+        let kept = kept.inspect_err(|error| tracing::warn!(%error, "not stored"));
+        let kept = kept.ok()?;
+        let stored = timeout(STORING, self.shared.stored.put(&kept)).await;
+        match stored {
+            Ok(Ok(())) => None,
+            Ok(Err(StoreError::Full)) => {
+                tracing::warn!(completion.id = %log.id(), "larger than all that may be stored");
+                None
+            }
+            Ok(Err(StoreError::Unavailable)) | Err(_) => Some(kept),
         }
-        let Ok(view) = view::describe(Arc::clone(log)).await else {
-            return;
-        };
-        match Kept::new(log, &self.completion.about.model, request, &view) {
-            Ok(kept) => self.shared.stored.put(kept),
-            Err(error) => tracing::warn!(%error, "a completion could not be stored"),
+    }
+
+    /// Keeps it once that can be done, for as long as its stream is kept.
+    async fn store_later(&self, kept: &Kept, stopping: CancellationToken) {
+        let log = &self.completion.log;
+        let mut backoff = BACKOFF.0;
+        loop {
+            select! {
+                () = stopping.cancelled() => break,
+                () = sleep(backoff) => {}
+            }
+            match self.shared.store.find(log.owner(), log.id()).await {
+                Ok(Lookup::Found(_)) => {}
+                // It was deleted meanwhile.
+                Ok(Lookup::Unknown) => return,
+                Ok(Lookup::Expired) | Err(_) => break,
+            }
+            // One that is there is this one: only the answer was lost then.
+            if self.shared.stored.put_new(kept).await.is_ok() {
+                return;
+            }
+            backoff = (backoff * 2).min(BACKOFF.1);
         }
+        tracing::warn!(completion.id = %log.id(), "not stored: the store stayed away");
     }
 }
 

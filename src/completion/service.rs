@@ -12,15 +12,17 @@ use tokio::time::timeout;
 
 use super::{
     About, Activity, Claims, Code, Failure, Pumps, Stored,
-    claims::{Claim, Known},
+    claims::{Claim, is_void},
     fold::{fold, parse},
     pump::Pump,
+    unfilled::Unfilled,
 };
 use crate::{
     backend::{BackendError, Call, Credentials, Headers, Identity, Router},
     openai::{ChatRequest, Model},
     stream::{
-        Cursor, Grace, Id, Kind, Log, OnDisconnect, Owner, Reader, Settings, Spec, StreamStore,
+        Cursor, Grace, Id, Kind, Log, Lookup, OnDisconnect, Owner, Producer, Reader, Settings,
+        Spec, StreamStore,
     },
     wire::Plan,
 };
@@ -152,7 +154,8 @@ impl Service {
     /// [`Failure`] when it cannot even start: an unknown model, no room, a server that stops,
     /// a key of another request.
     pub async fn start(&self, ask: Ask) -> Result<Started, Failure> {
-        if let Some(started) = self.known(&ask).await? {
+        let claim = ask.claim();
+        if let Some(started) = self.known(claim.as_ref()).await? {
             return Ok(started);
         }
         if self.shared.pumps.is_draining() {
@@ -177,18 +180,11 @@ impl Service {
             about: about.to_bytes(),
             grace: self.grace(&ask),
         };
-        let producer = self.shared.store.create(spec).await;
-        let producer =
-            producer.map_err(|error| Failure::new(Code::Overloaded, error.to_string()))?;
-        let claim = match self.claim(&ask, producer.log().id()) {
-            Ok(claim) => claim,
-            // Somebody was faster by a hair; theirs is the one to read.
-            Err(_) => {
-                let id = producer.log().id().clone();
-                // A store that cannot forget it lets it expire.
-                let _ = self.shared.store.remove(ask.owner, &id).await;
-                return self.known(&ask).await?.ok_or_else(Failure::internal);
-            }
+        let producer = self.shared.store.create(spec).await?;
+        let unfilled = Unfilled::new(producer, about.has_sequence);
+        let Some(producer) = self.claimed(claim.as_ref(), unfilled).await? else {
+            // Somebody was faster by a hair; theirs is the one to read, if it did not fail yet.
+            return self.known(claim.as_ref()).await?.ok_or_else(Failure::retry);
         };
         let log = Arc::clone(producer.log());
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
@@ -210,40 +206,56 @@ impl Service {
             shared,
         );
         let pumps = &self.shared.pumps;
-        pumps.spawn(pump.with_claim(claim).run(pumps.stopping()));
+        pumps.spawn(pump.run(pumps.stopping()));
         Ok(Started { completion, reader })
     }
 
     /// The completion that the request's idempotency key names, read from its beginning.
-    async fn known(&self, ask: &Ask) -> Result<Option<Started>, Failure> {
-        let Some(key) = ask.claim_name() else {
+    async fn known(&self, claim: Option<&Claim>) -> Result<Option<Started>, Failure> {
+        let Some(claim) = claim else {
             return Ok(None);
         };
         let claims = &self.shared.claims;
-        let id = match claims.get(ask.owner, &key, ask.request.body()) {
-            None => return Ok(None),
-            Some(Known::Other) => {
-                let message = "This Idempotency-Key was used for a request with another body.";
-                return Err(Failure::new(Code::IdempotencyMismatch, message));
-            }
-            Some(Known::Same(id)) => id,
-        };
-        let Ok(log) = self.find(ask.owner, id.as_str()).await else {
-            claims.free(ask.owner, &key, &id);
+        let Some(claimed) = claims.get(claim).await? else {
             return Ok(None);
         };
+        let log = match self.shared.store.find(claim.owner, &claimed.id).await? {
+            Lookup::Found(log) if !is_void(&log) => log,
+            Lookup::Found(_) | Lookup::Expired | Lookup::Unknown => {
+                claims.free(claim, &claimed).await?;
+                return Ok(None);
+            }
+        };
+        if !claimed.is_same {
+            let message = "This Idempotency-Key was used for a request with another body.";
+            return Err(Failure::new(Code::IdempotencyMismatch, message));
+        }
         let about = About::of(&log)?;
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
         let completion = Arc::new(Completion::new(log, about));
         Ok(Some(Started { completion, reader }))
     }
 
-    fn claim(&self, ask: &Ask, id: &Id) -> Result<Option<Claim>, Known> {
-        let Some(key) = ask.claim_name() else {
-            return Ok(None);
+    /// Has the request's idempotency key stand for a log that is still empty, and gives its
+    /// producer back; `None` if somebody has been faster, and the log is gone then.
+    async fn claimed(
+        &self,
+        claim: Option<&Claim>,
+        unfilled: Unfilled,
+    ) -> Result<Option<Producer>, Failure> {
+        let Some(claim) = claim else {
+            return Ok(unfilled.into_producer());
         };
-        let body = ask.request.body();
-        self.shared.claims.take(ask.owner, &key, body, id).map(Some)
+        let id = unfilled.id();
+        let there = self.shared.claims.put(claim, &id).await;
+        // One that is there already is this very claim where it had to be put twice.
+        if matches!(&there, Ok(there) if there.as_ref().is_none_or(|there| there.id == id)) {
+            return Ok(unfilled.into_producer());
+        }
+        drop(unfilled);
+        // A store that cannot forget it lets it expire.
+        let _ = self.shared.store.remove(claim.owner, &id).await;
+        there.map(|_| None).map_err(Failure::from)
     }
 
     fn about(&self, ask: &Ask, created: u64, total: Duration) -> About {
@@ -361,10 +373,10 @@ impl Started {
 }
 
 impl Ask {
-    /// Under which name the idempotency key is known.
-    fn claim_name(&self) -> Option<String> {
+    /// The idempotency key and what it came with.
+    fn claim(&self) -> Option<Claim> {
         let key = self.idempotency_key.as_ref()?;
-        Some(format!("{PATH} {key}"))
+        Some(Claim::new(self.owner, (PATH, key), self.request.body()))
     }
 }
 

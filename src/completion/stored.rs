@@ -1,20 +1,20 @@
 //! Completions that were asked to be kept (`store: true`), as OpenAI has them.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde::Deserialize;
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
+use super::Failure;
 use crate::{
     openai::ChatRequest,
-    stream::{Id, Log, Owner},
+    stream::{Id, Log, Owner, Range, Record, Shelf, ShelfLimits, StoreError},
 };
+
+/// How many heads are looked through at once.
+const PART: usize = 200;
 
 /// The `[stored]` section of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,31 +30,33 @@ pub struct StoredSettings {
 }
 
 /// The completions that are kept, in the order in which they ended.
-#[derive(Debug)]
 pub struct Stored {
-    settings: StoredSettings,
-    shelf: Mutex<Shelf>,
+    shelf: Arc<dyn Shelf>,
 }
 
-#[derive(Debug, Default)]
-struct Shelf {
-    kept: VecDeque<Kept>,
-    bytes: usize,
-}
-
-/// One of them.
+/// One that is to be kept.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    pub(super) id: Id,
-    pub(super) owner: Owner,
-    pub(super) model: String,
+    id: Id,
+    owner: Owner,
+    head: Bytes,
+    body: Bytes,
+}
+
+/// What completions are picked by, and what of them may be changed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Head {
+    model: String,
+    metadata: BTreeMap<String, String>,
+}
+
+/// What stays as it is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Body {
     /// As it is retrieved, but for the metadata.
-    pub(super) completion: Map<String, Value>,
+    completion: Map<String, Value>,
     /// What was asked.
-    pub(super) messages: Vec<Value>,
-    pub(super) metadata: BTreeMap<String, String>,
-    pub(super) bytes: usize,
-    pub(super) since: Instant,
+    messages: Vec<Value>,
 }
 
 /// Which part of a list is asked for.
@@ -68,119 +70,158 @@ pub struct Page {
     pub is_descending: bool,
 }
 
-impl Stored {
-    /// Nothing kept yet.
-    pub fn new(settings: StoredSettings) -> Self {
-        Self {
-            settings,
-            shelf: Mutex::default(),
+/// Which completions are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picked {
+    /// Only those of this model.
+    pub model: Option<String>,
+    /// Only those with these labels.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl StoredSettings {
+    /// What the shelf of these completions may hold.
+    pub fn limits(&self) -> ShelfLimits {
+        ShelfLimits {
+            max: self.max,
+            max_bytes: self.max_bytes,
+            keep: self.keep,
         }
     }
+}
 
-    /// Keeps one more; the oldest go when there are too many.
-    pub(super) fn put(&self, kept: Kept) {
-        let mut shelf = self.shelf();
-        shelf.remove(|known| known.owner == kept.owner && known.id == kept.id);
-        shelf.bytes += kept.bytes;
-        shelf.kept.push_back(kept);
-        while shelf.kept.len() > self.settings.max || shelf.bytes > self.settings.max_bytes {
-            shelf.pop_oldest();
+impl Stored {
+    /// The completions on a shelf.
+    pub fn new(shelf: Arc<dyn Shelf>) -> Self {
+        Self { shelf }
+    }
+
+    /// Keeps one more, in place of another of its id.
+    pub(super) async fn put(&self, kept: &Kept) -> Result<(), StoreError> {
+        if !self.put_new(kept).await? {
+            self.shelf.remove(kept.owner, &kept.id, None).await?;
+            self.put_new(kept).await?;
         }
+        Ok(())
+    }
+
+    /// Keeps one more unless there is one of its id; whether there was none.
+    pub(super) async fn put_new(&self, kept: &Kept) -> Result<bool, StoreError> {
+        let (head, body) = (kept.head.clone(), kept.body.clone());
+        let there = self.shelf.put(kept.owner, &kept.id, head, body).await?;
+        Ok(there.is_none())
     }
 
     /// One of them, as JSON.
-    pub(super) fn get(&self, owner: Owner, id: &str) -> Option<Bytes> {
-        self.with(owner, id, |kept| kept.view().to_string().into())
+    pub(super) async fn get(&self, owner: Owner, id: &str) -> Result<Option<Bytes>, Failure> {
+        let record = self.record(owner, id).await?;
+        record.map(|record| as_json(&record)).transpose()
     }
 
     /// Gives one of them other labels; as it is then.
-    pub(super) fn label(
+    pub(super) async fn label(
         &self,
         owner: Owner,
         id: &str,
         metadata: BTreeMap<String, String>,
-    ) -> Option<Bytes> {
-        self.with(owner, id, |kept| {
-            kept.metadata = metadata;
-            kept.view().to_string().into()
-        })
+    ) -> Result<Option<Bytes>, Failure> {
+        let (Some(record), Ok(id)) = (self.record(owner, id).await?, Id::parse(id)) else {
+            return Ok(None);
+        };
+        // Of what may change, labels are all, and they are replaced whole: nobody's are mixed.
+        let Head { model, .. } = read(&record.head)?;
+        let head = write(&Head { model, metadata })?;
+        let labelled = self.shelf.replace(owner, &id, head).await?;
+        labelled.map(|record| as_json(&record)).transpose()
     }
 
     /// Forgets one of them; whether there was one.
-    pub(super) fn remove(&self, owner: Owner, id: &str) -> bool {
-        let is_it = |kept: &Kept| kept.owner == owner && kept.id.as_str() == id;
-        self.shelf().remove(is_it)
+    pub(super) async fn remove(&self, owner: Owner, id: &str) -> Result<bool, StoreError> {
+        match Id::parse(id) {
+            Ok(id) => self.shelf.remove(owner, &id, None).await,
+            Err(_) => Ok(false),
+        }
     }
 
-    /// Those of an owner, of a model and with labels where these are given, as OpenAI's list.
-    /// `None` when `page.after` names none of them.
-    pub(super) fn list(
+    /// Those of an owner that are picked, as OpenAI's list. `None` when `page.after` names none
+    /// of them.
+    pub(super) async fn list(
         &self,
         owner: Owner,
-        model: Option<&str>,
-        metadata: &BTreeMap<String, String>,
+        picked: &Picked,
         page: &Page,
-    ) -> Option<Value> {
-        let shelf = self.shelf();
-        let has_labels = |kept: &Kept| {
-            metadata
-                .iter()
-                .all(|(k, v)| kept.metadata.get(k) == Some(v))
-        };
-        let found = shelf.kept.iter().filter(|kept| {
-            kept.owner == owner && model.is_none_or(|model| kept.model == model) && has_labels(kept)
-        });
-        paged(found.map(Kept::view).collect(), page)
+    ) -> Result<Option<Value>, Failure> {
+        let mut after = None;
+        if let Some(id) = &page.after {
+            let record = self.record(owner, id).await?;
+            let Some(record) = record.filter(|record| picked.has(&record.head)) else {
+                return Ok(None);
+            };
+            after = Some(record.place);
+        }
+        let mut ids = Vec::new();
+        loop {
+            let range = Range {
+                after,
+                is_descending: page.is_descending,
+                count: PART,
+            };
+            let part = self.shelf.list(owner, range).await?;
+            let found = part
+                .entries
+                .into_iter()
+                .filter(|(_, head)| picked.has(head));
+            ids.extend(found.map(|(id, _)| id));
+            after = part.next;
+            if after.is_none() || ids.len() > page.limit {
+                break;
+            }
+        }
+        let has_more = ids.len() > page.limit;
+        ids.truncate(page.limit);
+        let records = try_join_all(ids.iter().map(|id| self.shelf.get(owner, id))).await?;
+        // One that was deleted meanwhile is left out.
+        let data = records.iter().flatten().map(view);
+        Ok(Some(listed(data.collect::<Result<_, _>>()?, has_more)))
     }
 
     /// What was asked for one of them, as OpenAI's list. `None` when there is no such
     /// completion, or none of its messages is named by `page.after`.
-    pub(super) fn messages(&self, owner: Owner, id: &str, page: &Page) -> Option<Value> {
-        let messages = self.with(owner, id, |kept| {
-            let named = kept.messages.iter().enumerate().map(|(at, message)| {
-                let mut message = message.as_object().cloned().unwrap_or_default();
-                message.insert("id".to_owned(), format!("{id}-{at}").into());
-                Value::Object(message)
-            });
-            named.collect()
-        })?;
-        paged(messages, page)
+    pub(super) async fn messages(
+        &self,
+        owner: Owner,
+        id: &str,
+        page: &Page,
+    ) -> Result<Option<Value>, Failure> {
+        let Some(record) = self.record(owner, id).await? else {
+            return Ok(None);
+        };
+        let body: Body = read(&record.body)?;
+        let named = body.messages.into_iter().enumerate().map(|(at, message)| {
+            let mut message = message.as_object().cloned().unwrap_or_default();
+            message.insert("id".to_owned(), format!("{id}-{at}").into());
+            Value::Object(message)
+        });
+        Ok(paged(named.collect(), page))
     }
 
-    fn with<T>(&self, owner: Owner, id: &str, show: impl FnOnce(&mut Kept) -> T) -> Option<T> {
-        let mut shelf = self.shelf();
-        let mut kept = shelf.kept.iter_mut();
-        kept.find(|kept| kept.owner == owner && kept.id.as_str() == id)
-            .map(show)
-    }
-
-    /// What is kept, without what has expired.
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        // The bytes are only a bound; a panic between the two changes leaves them too high.
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_expired = |kept: &Kept| kept.since.elapsed() >= self.settings.keep;
-        while shelf.kept.front().is_some_and(has_expired) {
-            shelf.pop_oldest();
+    async fn record(&self, owner: Owner, id: &str) -> Result<Option<Record>, StoreError> {
+        match Id::parse(id) {
+            Ok(id) => self.shelf.get(owner, &id).await,
+            Err(_) => Ok(None),
         }
-        shelf
     }
 }
 
-impl Shelf {
-    fn pop_oldest(&mut self) {
-        if let Some(oldest) = self.kept.pop_front() {
-            self.bytes -= oldest.bytes;
-        }
-    }
-
-    fn remove(&mut self, is_it: impl Fn(&Kept) -> bool) -> bool {
-        let Some(at) = self.kept.iter().position(is_it) else {
+impl Picked {
+    /// Whether a completion with this head is among them.
+    fn has(&self, head: &[u8]) -> bool {
+        let Ok(head) = serde_json::from_slice::<Head>(head) else {
             return false;
         };
-        if let Some(kept) = self.kept.remove(at) {
-            self.bytes -= kept.bytes;
-        }
-        true
+        let mut labels = self.metadata.iter();
+        self.model.as_ref().is_none_or(|model| *model == head.model)
+            && labels.all(|(key, value)| head.metadata.get(key) == Some(value))
     }
 }
 
@@ -197,26 +238,46 @@ impl Kept {
             messages: Vec<Value>,
         }
         let asked: Asked = serde_json::from_slice(request.body())?;
+        let head = Head {
+            model: model.to_owned(),
+            metadata: request.params.metadata.clone().unwrap_or_default(),
+        };
+        let body = Body {
+            completion: serde_json::from_slice(view)?,
+            messages: asked.messages,
+        };
         Ok(Self {
             id: log.id().clone(),
             owner: log.owner(),
-            model: model.to_owned(),
-            completion: serde_json::from_slice(view)?,
-            messages: asked.messages,
-            metadata: request.params.metadata.clone().unwrap_or_default(),
-            bytes: view.len() + request.body().len(),
-            since: Instant::now(),
+            head: serde_json::to_vec(&head)?.into(),
+            body: serde_json::to_vec(&body)?.into(),
         })
-    }
-
-    fn view(&self) -> Value {
-        let mut view = self.completion.clone();
-        view.insert("metadata".to_owned(), json!(self.metadata));
-        Value::Object(view)
     }
 }
 
-/// One page of a list, in OpenAI's form.
+/// A completion as it is retrieved.
+fn view(record: &Record) -> Result<Value, Failure> {
+    let (head, body): (Head, Body) = (read(&record.head)?, read(&record.body)?);
+    let mut view = body.completion;
+    view.insert("metadata".to_owned(), json!(head.metadata));
+    Ok(Value::Object(view))
+}
+
+fn as_json(record: &Record) -> Result<Bytes, Failure> {
+    Ok(view(record)?.to_string().into())
+}
+
+/// What we wrote ourselves.
+fn read<T: for<'a> Deserialize<'a>>(json: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(json).map_err(|_| Failure::internal())
+}
+
+fn write(head: &Head) -> Result<Bytes, Failure> {
+    let json = serde_json::to_vec(head);
+    json.map(Bytes::from).map_err(|_| Failure::internal())
+}
+
+/// One page of a list.
 fn paged(mut all: Vec<Value>, page: &Page) -> Option<Value> {
     if page.is_descending {
         all.reverse();
@@ -225,149 +286,24 @@ fn paged(mut all: Vec<Value>, page: &Page) -> Option<Value> {
         Some(after) => 1 + all.iter().position(|item| item["id"] == after[..])?,
         None => 0,
     };
-    let rest = all.split_off(start);
-    let has_more = rest.len() > page.limit;
-    let data: Vec<Value> = rest.into_iter().take(page.limit).collect();
+    let mut data = all.split_off(start);
+    let has_more = data.len() > page.limit;
+    data.truncate(page.limit);
+    Some(listed(data, has_more))
+}
+
+/// A page in OpenAI's form.
+fn listed(data: Vec<Value>, has_more: bool) -> Value {
     let id = |item: Option<&Value>| item.map(|item| item["id"].clone());
-    Some(json!({
+    json!({
         "object": "list",
         "first_id": id(data.first()),
         "last_id": id(data.last()),
         "has_more": has_more,
         "data": data,
-    }))
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWNER: Owner = Owner([1; 16]);
-
-    fn kept(n: u8, model: &str) -> Kept {
-        let id = Id::new("id-", [n; 16]);
-        let completion = json!({"id": id.as_str()});
-        Kept {
-            completion: completion.as_object().cloned().unwrap_or_default(),
-            id,
-            owner: OWNER,
-            model: model.to_owned(),
-            messages: vec![json!({"role": "user", "content": n})],
-            metadata: BTreeMap::from([("n".to_owned(), n.to_string())]),
-            bytes: 100,
-            since: Instant::now(),
-        }
-    }
-
-    fn stored() -> Stored {
-        Stored::new(StoredSettings {
-            max: 3,
-            max_bytes: 1000,
-            keep: Duration::from_secs(60),
-        })
-    }
-
-    fn page() -> Page {
-        Page {
-            limit: 20,
-            ..Page::default()
-        }
-    }
-
-    fn ids(list: &Value) -> Vec<u8> {
-        let digits = |item: &Value| u8::from_str_radix(&item["id"].as_str()?[3..5], 16).ok();
-        let items = list["data"].as_array().expect("a list");
-        items
-            .iter()
-            .map(|item| digits(item).expect("an id"))
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn a_list_is_filtered_ordered_and_paged() {
-        let stored = stored();
-        for (n, model) in [(1, "a"), (2, "b"), (3, "a")] {
-            stored.put(kept(n, model));
-        }
-        let none = BTreeMap::new();
-        let list = |model, labels: &_, page: &Page| {
-            stored.list(OWNER, model, labels, page).expect("a page")
-        };
-        assert_eq!(ids(&list(None, &none, &page())), [1, 2, 3]);
-        assert_eq!(ids(&list(Some("a"), &none, &page())), [1, 3]);
-        assert_eq!(
-            ids(&list(
-                None,
-                &BTreeMap::from([("n".into(), "2".into())]),
-                &page()
-            )),
-            [2]
-        );
-        let descending = Page {
-            is_descending: true,
-            limit: 2,
-            ..page()
-        };
-        let first = list(None, &none, &descending);
-        assert_eq!(
-            (ids(&first), &first["has_more"]),
-            (vec![3, 2], &json!(true))
-        );
-        let after = first["last_id"].as_str().map(str::to_owned);
-        let second = list(
-            None,
-            &none,
-            &Page {
-                after,
-                ..descending
-            },
-        );
-        assert_eq!(
-            (ids(&second), &second["has_more"]),
-            (vec![1], &json!(false))
-        );
-        let unknown = Page {
-            after: Some("x".into()),
-            ..page()
-        };
-        assert_eq!(stored.list(OWNER, None, &none, &unknown), None);
-        assert_eq!(
-            ids(&stored
-                .list(Owner([2; 16]), None, &none, &page())
-                .expect("a page")),
-            [] as [u8; 0]
-        );
-    }
-
-    #[tokio::test]
-    async fn beyond_the_limit_of_number_or_bytes_the_oldest_goes() {
-        let stored = stored();
-        for n in 1..=4 {
-            stored.put(kept(n, "a"));
-        }
-        let none = BTreeMap::new();
-        assert_eq!(
-            ids(&stored.list(OWNER, None, &none, &page()).expect("a page")),
-            [2, 3, 4]
-        );
-        stored.put(Kept {
-            bytes: 950,
-            ..kept(5, "a")
-        });
-        assert_eq!(
-            ids(&stored.list(OWNER, None, &none, &page()).expect("a page")),
-            [5]
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_kept_expires() {
-        let stored = stored();
-        stored.put(kept(1, "a"));
-        let id = Id::new("id-", [1; 16]);
-        tokio::time::advance(Duration::from_secs(59)).await;
-        assert!(stored.get(OWNER, id.as_str()).is_some());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(stored.get(OWNER, id.as_str()).is_none());
-    }
-}
+#[path = "stored_tests.rs"]
+mod tests;

@@ -21,16 +21,25 @@ const INLINE_BYTES: usize = 128 * 1024;
 /// # Errors
 /// [`Failure`] when a chunk is not what it seemed.
 pub(super) async fn describe(log: Arc<Log>) -> Result<Bytes, Failure> {
+    describe_at(log, None).await
+}
+
+/// The same of a log that is about to end so.
+///
+/// # Errors
+/// Those of [`describe`].
+pub(super) async fn describe_at(log: Arc<Log>, end: Option<End>) -> Result<Bytes, Failure> {
     if log.bytes() <= INLINE_BYTES {
-        return render(&log);
+        return render(&log, end);
     }
-    let rendered = spawn_blocking(move || render(&log)).await;
+    let rendered = spawn_blocking(move || render(&log, end)).await;
     rendered.unwrap_or_else(|_| Err(Failure::internal()))
 }
 
-fn render(log: &Log) -> Result<Bytes, Failure> {
+fn render(log: &Log, end: Option<End>) -> Result<Bytes, Failure> {
     let about = About::of(log)?;
-    let (events, end) = log.snapshot();
+    let (events, ended) = log.snapshot();
+    let end = ended.or(end);
     let folded = fold(&events, None).map_err(|error| error.failure())?;
     let Value::Object(folded) = folded else {
         return Err(Failure::internal());

@@ -11,8 +11,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Budget, Caps, Id, Log, Lookup, Owner, Producer, Settings, Spec, StoreError, StoreFuture,
-    StreamStore,
+    Budget, Caps, Id, Log, Lookup, MemoryShelf, Owner, Producer, Settings, Shelf, ShelfLimits,
+    Spec, StoreError, StoreFuture, StreamStore,
 };
 
 /// How often finished logs are looked through when nothing else asks for it.
@@ -146,6 +146,10 @@ impl StreamStore for MemoryStore {
         })
     }
 
+    fn shelf(&self, _: &'static str, limits: ShelfLimits) -> Arc<dyn Shelf> {
+        Arc::new(MemoryShelf::new(limits))
+    }
+
     fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             loop {
@@ -186,4 +190,4 @@ fn lock(shelves: &Mutex<Shelves>) -> MutexGuard<'_, Shelves> {
 
 #[cfg(test)]
 #[path = "contract_tests.rs"]
-pub(super) mod tests;
+pub(in crate::stream) mod tests;

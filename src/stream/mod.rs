@@ -13,10 +13,12 @@ mod event;
 mod id;
 mod log;
 mod memory;
+mod memory_shelf;
 mod producer;
 mod reader;
 mod redis;
 mod settings;
+mod shelf;
 mod store;
 mod store_settings;
 
@@ -29,9 +31,11 @@ pub use event::{Event, Kind};
 pub use id::{Id, IdError, Owner};
 pub use log::{Log, Spec};
 pub use memory::MemoryStore;
+pub use memory_shelf::MemoryShelf;
 pub use producer::Producer;
 pub use reader::{Batch, Reader};
 pub use settings::{Grace, HeartbeatForm, OnDisconnect, OnDisconnectError, Settings};
+pub use shelf::{Listed, Range, Record, Shelf, ShelfLimits};
 pub use store::{Lookup, StoreError, StoreFuture, StreamStore};
 pub use store_settings::{OnUnavailable, StoreKind, StoreSettings};
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use super::{Id, Log, Owner, Producer, Spec};
+use super::{Id, Log, Owner, Producer, Shelf, ShelfLimits, Spec};
 
 /// What a store answers with.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -42,6 +42,9 @@ pub trait StreamStore: Send + Sync {
 
     /// Forgets a log: it is as if there had been none. Those who read it finish.
     fn remove<'a>(&'a self, owner: Owner, id: &'a Id) -> StoreFuture<'a, ()>;
+
+    /// The shelf of this name, which every node has that shares the store.
+    fn shelf(&self, name: &'static str, limits: ShelfLimits) -> Arc<dyn Shelf>;
 
     /// Keeps the store within its limits, for as long as it is polled.
     fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;

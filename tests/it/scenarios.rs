@@ -6,6 +6,7 @@ mod golden;
 mod journal;
 mod load;
 mod matching;
+mod times;
 
 use std::{net::SocketAddr, sync::LazyLock};
 
@@ -23,9 +24,12 @@ fn prompts() -> String {
 
 /// A mock without waits, with the scenarios of a folder.
 fn serve(folder: &str, more: &str) -> TestServer {
-    let settings = format!(
-        "mock.profile = 'instant'\nmock.prompts = '{folder}'\nstream.commit_after = '1m'\n{more}"
-    );
+    // No heartbeat, however long the tokenizer takes to load.
+    let commit = match more.contains("commit_after") {
+        true => "",
+        false => "stream.commit_after = '1m'\n",
+    };
+    let settings = format!("mock.profile = 'instant'\nmock.prompts = '{folder}'\n{commit}{more}");
     spawn(&settings).expect("valid settings")
 }
 

@@ -1,4 +1,5 @@
-//! The names of one log's keys. They share a hash tag, so that one script may use them all.
+//! The names of the keys of a log, or of a shelf. They share a hash tag, so that one script may
+//! use them all.
 
 use crate::stream::{Id, Owner};
 
@@ -32,6 +33,39 @@ impl Keys {
             lease: key("lease"),
             gone: key("gone"),
             live: key("live"),
+            name,
+        }
+    }
+}
+
+/// The keys of a shelf that a record of one name has to do with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ShelfKeys {
+    /// `<owner>:<id>`, by which the record is known on the shelf.
+    pub(super) name: String,
+    /// What all keys of the shelf begin with.
+    pub(super) prefix: String,
+    /// A sorted set of all names, by place.
+    pub(super) order: String,
+    /// A hash: the size of each by its name, and that of all as `all`.
+    pub(super) sizes: String,
+    /// A sorted set of the owner's ids, by place.
+    pub(super) owned: String,
+    /// A hash: head and body.
+    pub(super) record: String,
+}
+
+impl ShelfKeys {
+    pub(super) fn new(shelf: &str, owner: Owner, id: &str) -> Self {
+        let owner = format!("{:032x}", u128::from_be_bytes(owner.0));
+        let prefix = format!("{PREFIX}{{{shelf}}}:");
+        let name = format!("{owner}:{id}");
+        Self {
+            order: format!("{prefix}order"),
+            sizes: format!("{prefix}sizes"),
+            owned: format!("{prefix}of:{owner}"),
+            record: format!("{prefix}record:{name}"),
+            prefix,
             name,
         }
     }

@@ -11,6 +11,7 @@ mod mirror;
 mod replicator;
 mod scripts;
 mod shared;
+mod shelf;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -25,10 +26,11 @@ use mirror::Mirror;
 use replicator::Replicator;
 use scripts::{Opening, ScriptError, Seen};
 use shared::Shared;
+use shelf::RedisShelf;
 
 use super::{
-    Id, Log, Lookup, OnUnavailable, Owner, Producer, Settings, Spec, StoreError, StoreFuture,
-    StoreSettings, StreamStore,
+    Id, Log, Lookup, OnUnavailable, Owner, Producer, Settings, Shelf, ShelfLimits, Spec,
+    StoreError, StoreFuture, StoreSettings, StreamStore,
 };
 pub use shared::{LastWords, SetupError};
 
@@ -206,6 +208,10 @@ impl StreamStore for RedisStore {
         })
     }
 
+    fn shelf(&self, name: &'static str, limits: ShelfLimits) -> Arc<dyn Shelf> {
+        Arc::new(RedisShelf::new(Arc::clone(&self.shared), name, limits))
+    }
+
     fn tend(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.shared.memory.tend()
     }
@@ -233,5 +239,7 @@ impl Drop for RedisStore {
 mod loss_tests;
 #[cfg(test)]
 mod nodes_tests;
+#[cfg(test)]
+mod shelf_tests;
 #[cfg(test)]
 pub(super) mod test_server;

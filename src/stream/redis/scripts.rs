@@ -327,7 +327,10 @@ fn on<'a>(script: &'a Script, keys: &Keys) -> ScriptInvocation<'a> {
     call
 }
 
-async fn run(link: &Link, call: &ScriptInvocation<'_>) -> Result<Vec<Vec<u8>>, ScriptError> {
+pub(super) async fn run(
+    link: &Link,
+    call: &ScriptInvocation<'_>,
+) -> Result<Vec<Vec<u8>>, ScriptError> {
     let mut connection = link.connection().ok_or(ScriptError::Unreachable)?;
     let answer: RedisResult<redis::Value> = call.invoke_async(&mut connection).await;
     let answer = answer.inspect_err(|_| link.doubt())?;
@@ -338,13 +341,16 @@ async fn run(link: &Link, call: &ScriptInvocation<'_>) -> Result<Vec<Vec<u8>>, S
     Ok(answer)
 }
 
-fn text(answer: &[Vec<u8>], at: usize) -> Result<&str, ScriptError> {
+pub(super) fn text(answer: &[Vec<u8>], at: usize) -> Result<&str, ScriptError> {
     let text = answer
         .get(at)
         .and_then(|bytes| std::str::from_utf8(bytes).ok());
     text.ok_or(ScriptError::Answer)
 }
 
-fn number<T: std::str::FromStr>(answer: &[Vec<u8>], at: usize) -> Result<T, ScriptError> {
+pub(super) fn number<T: std::str::FromStr>(
+    answer: &[Vec<u8>],
+    at: usize,
+) -> Result<T, ScriptError> {
     text(answer, at)?.parse().map_err(|_| ScriptError::Answer)
 }

@@ -122,6 +122,33 @@ fn a_ticket_comes_as_a_cookie_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_bad_ticket_does_not_stand_in_the_way_of_a_key() {
+    let server = server();
+    let (_, id, ticket) = streamed(&server);
+    let (stale, bad) = (
+        ("cookie", "tokenfall_ticket=1.2.3"),
+        path(&id, "?ticket=1.2.3"),
+    );
+    let status =
+        |path: &str, headers: &[(&str, &str)]| get(server.address(), path, headers).head.status;
+    assert_eq!(status(&bad, &[KEY]), 200);
+    assert_eq!(status(&path(&id, ""), &[KEY, stale]), 200);
+    let good = path(&id, &format!("?ticket={ticket}"));
+    assert_eq!(status(&good, &[stale]), 200);
+    let wrong = ("authorization", "Bearer kx");
+    for headers in [&[stale][..], &[stale, wrong]] {
+        let reply = get(server.address(), &path(&id, ""), headers);
+        reply.assert_refused(401, "invalid_ticket");
+    }
+    let open = spawn("[mock]\nprofile = 'instant'").expect("a server");
+    let id = super::id_of(&fetch(open.address(), &post(STREAM, &[])));
+    let reply = get(open.address(), &path(&id, ""), &[stale]);
+    assert_eq!(reply.head.status, 200, "nobody is asked for anything there");
+    let reply = get(open.address(), &path(&id, "?ticket=1.2.3"), &[]);
+    reply.assert_refused(401, "invalid_ticket");
+}
+
+#[test]
 fn pages_of_named_origins_may_bring_the_cookie_and_others_may_not() {
     let settings = "[cors]\norigins = ['https://chat.example.org']\n[mock]\nprofile = 'instant'";
     let server = spawn(settings).expect("a server");

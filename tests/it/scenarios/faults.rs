@@ -178,6 +178,40 @@ fn events_are_broken_where_they_are_said_to_be() {
 }
 
 #[test]
+fn a_dialect_tells_an_error_in_its_own_way() {
+    let headers = [
+        ("x-mock-fault", "error@event=3"),
+        ("x-mock-dialect", "openrouter"),
+    ];
+    let reply = ask(
+        SHIPPED.address(),
+        &streamed(chat("Say anything.")),
+        &headers,
+    );
+    let text = reply.text().strip_suffix(DONE).expect("a sentinel");
+    let last = text.trim_end().rsplit("data: ").next().expect("an event");
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(last["choices"][0]["finish_reason"], "error");
+    assert_eq!(last["choices"][0]["error"]["code"], 502);
+}
+
+#[test]
+fn one_who_waits_at_openrouter_is_sent_comments() {
+    let headers = [
+        ("x-mock-profile", "hosted"),
+        ("x-mock-dialect", "openrouter"),
+    ];
+    let server = super::serve(
+        "",
+        "stream.commit_after = '20ms'\nstream.heartbeat = '50ms'\n",
+    );
+    ask(server.address(), &chat("warm"), &[]);
+    let reply = ask(server.address(), &streamed(chat("Hi")), &headers);
+    let comments = reply.text().matches(": OPENROUTER PROCESSING\n\n").count();
+    assert!((2..=8).contains(&comments), "{comments}");
+}
+
+#[test]
 fn stalls_and_drips_take_their_time_and_change_no_byte() {
     let whole = whole();
     for fault in [

@@ -1,0 +1,241 @@
+//! A Redis, nodes on it, and what they reply.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tokenfall");
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+pub(crate) const ASK: &str =
+    r#"{"model":"m","stream":true,"seed":7,"messages":[{"role":"user","content":"Tell me é"}]}"#;
+
+/// A redis-server without persistence, ended with this process at the latest.
+pub(crate) struct Redis {
+    port: u16,
+    shell: Option<Child>,
+}
+
+impl Redis {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let mut redis = Self { port, shell: None };
+        redis.start_again();
+        redis
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        // The shell ends the server when its own input does.
+        let script = format!(
+            "command -v redis-server >/dev/null || exit 9
+             redis-server --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
+             cat >/dev/null; kill -KILL $!; wait",
+            self.port
+        );
+        let mut shell = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if let Ok(Some(_)) = shell.try_wait() {
+                panic!("redis-server was not found: scripts/setup installs it");
+            }
+            std::thread::yield_now();
+        }
+        self.shell = Some(shell);
+    }
+
+    /// The names of all keys.
+    pub(crate) fn keys(&self) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        stream.write_all(b"KEYS *\r\nQUIT\r\n").expect("sent");
+        let mut keys = String::new();
+        stream.read_to_string(&mut keys).expect("an answer");
+        keys
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut shell) = self.shell.take() {
+            drop(shell.stdin.take());
+            shell.wait().expect("its end");
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A node. It is killed when it is dropped.
+pub(crate) struct Node {
+    child: Child,
+    address: String,
+}
+
+impl Node {
+    pub(crate) fn start(redis: &Redis, profile: &str) -> Self {
+        Self::start_with(redis, profile, &[])
+    }
+
+    /// With more in its environment, by names behind `TOKENFALL__`.
+    pub(crate) fn start_with(redis: &Redis, profile: &str, more: &[(&str, &str)]) -> Self {
+        let more = more
+            .iter()
+            .map(|(name, value)| (format!("TOKENFALL__{name}"), *value));
+        let mut child = Command::new(BINARY)
+            .args(["--port", "0"])
+            .env("TOKENFALL__SERVER__LOG", "off")
+            .env("TOKENFALL__STORE__KIND", "redis")
+            .env(
+                "TOKENFALL__STORE__URL",
+                format!("redis://127.0.0.1:{}", redis.port),
+            )
+            .env("TOKENFALL__STORE__LEASE", "1s")
+            .env("TOKENFALL__STORE__POLL", "100ms")
+            .env("TOKENFALL__AUTH__TICKET_SECRET", "the same on every node")
+            .env("TOKENFALL__MOCK__PROFILE", profile)
+            .env("TOKENFALL__SERVER__DRAIN", "100ms")
+            .envs(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut greeting = String::new();
+        while !greeting.contains("messages") {
+            let read = stdout.read_line(&mut greeting).expect("a line");
+            assert!(read > 0, "it ended: {greeting}");
+        }
+        let at = greeting.find("http://").expect("a URL") + "http://".len();
+        let end = at + greeting[at..].find('/').expect("a path");
+        let node = Self {
+            child,
+            address: greeting[at..end].to_owned(),
+        };
+        node.becomes("200 ok");
+        node
+    }
+
+    /// Waits until /readyz says so.
+    pub(crate) fn becomes(&self, status: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.get("/readyz").head.contains(status) {
+            assert!(Instant::now() < deadline, "not {status} in time");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, "")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Reply {
+        self.send("POST", path, body)
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Reply {
+        self.send_with(method, path, "", body)
+    }
+
+    /// With more header lines.
+    pub(crate) fn send_with(&self, method: &str, path: &str, more: &str, body: &str) -> Reply {
+        let mut stream = TcpStream::connect(&self.address).expect("a connection");
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+        )
+        .expect("sent");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .expect("a timeout");
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let read = reader.read_line(&mut head).expect("a line");
+            assert!(read > 0, "it ended: {head}");
+        }
+        Reply {
+            head: head.to_lowercase(),
+            reader,
+            text: String::new(),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A reply whose body is still to be read.
+pub(crate) struct Reply {
+    pub(crate) head: String,
+    reader: BufReader<TcpStream>,
+    /// What was read and not yet taken.
+    text: String,
+}
+
+impl Reply {
+    pub(crate) fn id(&self) -> String {
+        let mut lines = self.head.lines();
+        let line = lines.find_map(|line| line.strip_prefix("x-completion-id: "));
+        line.expect("an id").to_owned()
+    }
+
+    /// The next events, as they came, without heartbeats.
+    pub(crate) fn events(&mut self, count: usize) -> String {
+        while self.text.matches("data: ").count() < count || !self.text.ends_with("\n\n") {
+            assert!(self.read_on(), "it ended: {}", self.text);
+        }
+        let mut events = self.text.split_inclusive("\n\n");
+        let head: String = events.by_ref().take(count).collect();
+        self.text = events.collect();
+        head
+    }
+
+    pub(crate) fn rest(mut self) -> String {
+        while self.read_on() {}
+        self.text
+    }
+
+    /// Reads one chunk more of the body; whether there was one.
+    pub(crate) fn read_on(&mut self) -> bool {
+        let mut bytes = Vec::new();
+        if self.head.contains("transfer-encoding: chunked") {
+            let mut size = String::new();
+            self.reader.read_line(&mut size).expect("a line");
+            let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+            bytes.resize(size, 0);
+            self.reader.read_exact(&mut bytes).expect("a chunk");
+            self.reader.read_line(&mut String::new()).expect("its end");
+        } else {
+            self.reader.read_to_end(&mut bytes).expect("an end");
+        }
+        let text = String::from_utf8(bytes).expect("whole characters");
+        self.text.push_str(&text.replace(":\n\n", ""));
+        !text.is_empty()
+    }
+}
+
+/// The path that reads a stream on.
+pub(crate) fn follow(id: &str, after: usize) -> String {
+    format!("/v1/chat/completions/{id}?stream=true&starting_after={after}")
+}
