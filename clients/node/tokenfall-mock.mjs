@@ -102,7 +102,7 @@ class Mock {
     return new Session(this, name);
   }
 
-  /** Stops it, streams that are under way after a second. Once is enough. */
+  /** Stops it, within some seconds also where streams are under way. */
   async stop() {
     this.#child.ref();
     this.#child.stdin.end();
@@ -217,11 +217,11 @@ function send(url, options, body) {
   });
 }
 
-function told({ number, status, scenario, request: { body }, sent }) {
-  const faults = sent.faults.map((fault) => `, ${fault}`).join("");
-  const head = `${number}. ${body?.model} -> ${status}, scenario ${scenario}, ${sent.events} events, ${sent.end ?? "under way"}${faults}`;
+function told({ status, scenario, request: { body }, sent }, index) {
+  const said = [`${index + 1}. ${body?.model} -> ${status}`, `scenario ${scenario}`];
+  if (status === 200) said.push(`${sent.events} events`, sent.end ?? "under way");
   const messages = (body?.messages ?? []).map(({ role, content }) => `   ${role}: ${JSON.stringify(content)?.slice(0, 200)}`);
-  return [head, ...messages].join("\n");
+  return [[...said, ...sent.faults].join(", "), ...messages].join("\n");
 }
 
 function isRunnable(path) {

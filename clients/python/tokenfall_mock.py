@@ -7,6 +7,7 @@
 The server ends with the process that started it, however that ends. pytest_tokenfall has fixtures of it.
 """
 
+import itertools
 import json
 import os
 import re
@@ -102,7 +103,7 @@ class Mock:
         return self._log.read().decode(errors="replace")
 
     def stop(self) -> None:
-        """Stops it, streams that are under way after a second. Once is enough."""
+        """Stops it, within some seconds also where streams are under way."""
         self.process.terminate()
         self.process.stdin.close()
         try:
@@ -175,7 +176,7 @@ class Session:
 
     def journal(self) -> str:
         """The requests as text: a few lines for each."""
-        return "\n".join(_told(request) for request in self.requests()) or "no request came"
+        return "\n".join(map(_told, itertools.count(1), self.requests())) or "no request came"
 
     def _ask(self, method: str, what: str, body: dict | None = None) -> dict:
         headers = {"authorization": f"Bearer {self.api_key}", "content-type": "application/json"}
@@ -202,13 +203,12 @@ class Refused(RuntimeError):
         self.status = status
 
 
-def _told(request: dict) -> str:
+def _told(number: int, request: dict) -> str:
     sent, body = request["sent"], request["request"]["body"] or {}
-    faults = "".join(f", {fault}" for fault in sent["faults"])
-    lines = [
-        f"{request['number']}. {body.get('model')} -> {request['status']}, scenario {request['scenario']}, "
-        f"{sent['events']} events, {sent['end'] or 'under way'}{faults}"
-    ]
+    said = [f"{number}. {body.get('model')} -> {request['status']}", f"scenario {request['scenario']}"]
+    if request["status"] == 200:
+        said += [f"{sent['events']} events", sent["end"] or "under way"]
+    lines = [", ".join(said + sent["faults"])]
     for message in body.get("messages") or []:
         lines.append(f"   {message.get('role')}: {json.dumps(message.get('content'), ensure_ascii=False)[:200]}")
     return "\n".join(lines)

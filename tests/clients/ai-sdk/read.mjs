@@ -1,6 +1,7 @@
-// Reads streams through the Vercel AI SDK, exactly as installed. The cases are those of read_python.py.
+// Reads streams through the Vercel AI SDK, exactly as installed. The cases are those of
+// read_python.py.
 //
-// Usage: node read_ai.mjs PROVIDER BASE_URL < CASES, where PROVIDER is `openai-compatible` or `openai`
+// Usage: node read.mjs PROVIDER BASE_URL < CASES, where PROVIDER is `openai-compatible` or `openai`
 
 import { readFileSync } from "node:fs";
 import { createOpenAI } from "@ai-sdk/openai";
@@ -17,7 +18,7 @@ for (const one of JSON.parse(readFileSync(0, "utf8"))) results.push(await read(o
 console.log(JSON.stringify(results));
 
 async function read({ request, headers, retries = 0, timeout = 30 }) {
-  const result = { text: "", reasoning: "", refusal: "", calls: [], finish: null, error: null };
+  const result = { role: null, text: "", reasoning: "", refusal: "", calls: [], finish: null, error: null };
   const { model, seed, messages, tools = [], response_format: format } = request;
   const stream = streamText({
     model: provider(model),
