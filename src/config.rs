@@ -137,7 +137,7 @@ impl Config {
 
     /// Every answer comes from the mock.
     pub fn is_all_mock(&self) -> bool {
-        self.models.is_empty()
+        self.models.iter().all(|model| model.mock)
     }
 }
 

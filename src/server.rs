@@ -24,7 +24,7 @@ use crate::{
     access::{Keyring, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Clocks, ModelSettings, Route, Router,
+        Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
         mock::{Control, Mock, scenario::LoadError},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
@@ -52,6 +52,8 @@ pub struct Settings {
     pub port: u16,
     /// How others reach this server; empty if only by its address.
     pub public_url: String,
+    /// HTTP/2 without TLS too, for proxies that begin with it.
+    pub http2: bool,
     /// Serve beyond this machine although anyone can then use the upstream's key.
     pub open: bool,
     /// How long streams may go on after a stop was asked for.
@@ -158,7 +160,7 @@ async fn serve(
     };
     let write_deadline = config.stream.write_deadline;
     let is_all_mock = config.is_all_mock();
-    let mut server = HttpServer::new(app)
+    let server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
         .max_connections(config.limits.connections)
@@ -176,10 +178,12 @@ async fn serve(
             }
         })
         .shutdown_timeout(LAST_WRITES.as_secs())
-        .disable_signals()
-        .listen(listener)
-        .map_err(ServeError::Stopped)?
-        .run();
+        .disable_signals();
+    let server = match config.server.http2 {
+        true => server.listen_auto_h2c(listener),
+        false => server.listen(listener),
+    };
+    let mut server = server.map_err(ServeError::Stopped)?.run();
     let handle = server.handle();
     on_listening(&listening);
     tokio::select! {
@@ -230,6 +234,8 @@ struct Shared {
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
+    // Of each model's upstreams.
+    health: Arc<[Vec<Arc<Health>>]>,
     completions: completion::Shared,
 }
 
@@ -252,7 +258,7 @@ impl Shared {
         };
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
-            stored: Arc::new(Stored::new(store.shelf("stored", config.stored.limits()))),
+            stored: Arc::new(stored(config, &*store)),
             store,
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
@@ -264,6 +270,7 @@ impl Shared {
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
             control,
+            health: health(config),
             completions,
         })
     }
@@ -278,36 +285,75 @@ impl Shared {
     }
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
-        if self.config.is_all_mock() {
-            let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
-            let mock = Mock::new(self.config.mock.clone(), control, tokens);
-            return Ok(vec![Route {
-                name: "*".to_owned(),
-                backend: Rc::new(mock),
-                clocks: Clocks::default(),
-            }]);
+        if self.config.models.is_empty() {
+            return Ok(vec![self.mock("*", Clocks::default())]);
         }
-        self.config.models.iter().map(|m| self.route(m)).collect()
+        let models = self.config.models.iter().zip(&*self.health);
+        models
+            .map(|(model, health)| self.route(model, health))
+            .collect()
     }
 
-    fn route(&self, model: &ModelSettings) -> Result<Route, UpstreamSettingsError> {
+    /// A model that the mock answers for.
+    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+        let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
+        let mock = Mock::new(self.config.mock.clone(), control, tokens);
+        let target = target("mock", Rc::new(mock), 1, Arc::default());
+        Route {
+            name: name.to_owned(),
+            targets: [target].into(),
+            balance: Balance::Ordered,
+            clocks,
+        }
+    }
+
+    fn route(
+        &self,
+        model: &ModelSettings,
+        health: &[Arc<Health>],
+    ) -> Result<Route, UpstreamSettingsError> {
+        if model.mock {
+            return Ok(self.mock(&model.name, model.clocks()));
+        }
         let limits = Limits {
             event_bytes: self.config.stream.event_bytes,
             whole_bytes: self.config.stream.log_bytes,
         };
-        let [upstream] = &model.upstreams[..] else {
-            return Err(UpstreamSettingsError {
-                key: "upstreams",
-                reason: "expected exactly one".to_owned(),
+        let targets = model
+            .upstreams
+            .iter()
+            .zip(health)
+            .map(|(upstream, health)| {
+                let backend = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+                let health = Arc::clone(health);
+                Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
-        };
-        let backend: Rc<dyn Backend> = Rc::new(Upstream::new(upstream, model.connect, limits)?);
         Ok(Route {
             name: model.name.clone(),
-            backend,
+            targets: targets.collect::<Result<_, _>>()?,
+            balance: model.balance,
             clocks: model.clocks(),
         })
     }
+}
+
+fn target(label: &str, backend: Rc<dyn Backend>, weight: u32, health: Arc<Health>) -> Target {
+    Target {
+        label: label.into(),
+        backend,
+        health,
+        weight,
+        turn: Rc::default(),
+    }
+}
+
+/// How the upstreams of each model are doing: nobody knows yet.
+fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
+    let unknown = |model: &ModelSettings| {
+        let upstreams = model.upstreams.iter();
+        upstreams.map(|_| Arc::default()).collect()
+    };
+    config.models.iter().map(unknown).collect()
 }
 
 /// What the workers of the mock share. Where it serves alone, `prompts` is its folder if nothing
@@ -332,6 +378,15 @@ fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
         (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
     };
     Claims::new(store.shelf("idempotency", limits), own)
+}
+
+/// The completions that are kept. Those that stand for none are a mock's affair.
+fn stored(config: &Config, store: &dyn StreamStore) -> Stored {
+    let stored = Stored::new(store.shelf("stored", config.stored.limits()));
+    match config.is_all_mock() {
+        true => stored.with_placeholders(&config.stored.placeholders),
+        false => stored,
+    }
 }
 
 fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {

@@ -46,6 +46,21 @@ impl Tokens {
         .await
     }
 
+    /// The text of token ids; where one of them is none, their numbers.
+    ///
+    /// # Errors
+    /// [`TokensError`] when the tokenizer is not to be had.
+    pub async fn decode(&self, ids: Vec<u32>) -> Result<String, TokensError> {
+        self.run(ids.len(), move |bpe| match bpe.decode_bytes(&ids) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(_) => {
+                let numbers: Vec<_> = ids.iter().map(u32::to_string).collect();
+                numbers.join(" ")
+            }
+        })
+        .await
+    }
+
     /// Splits a text into its tokens, those that share a character kept together.
     ///
     /// # Errors
@@ -113,6 +128,14 @@ mod tests {
             let total: usize = pieces.iter().map(|p| p.tokens).sum();
             assert_eq!(counted, [total]);
         }
+    }
+
+    #[tokio::test]
+    async fn ids_are_their_text_or_else_their_numbers() {
+        let tokens = Tokens::default();
+        let of = async |ids: &[u32]| tokens.decode(ids.to_vec()).await.expect("loaded");
+        assert_eq!(of(&[24912, 2375]).await, "hello world");
+        assert_eq!(of(&[24912, u32::MAX]).await, "24912 4294967295");
     }
 
     #[tokio::test]

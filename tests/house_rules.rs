@@ -81,16 +81,18 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 6] = [
+const MAY_NAME: [(&str, &[&str]); 8] = [
     ("actix_web", &["api/", "server.rs"]),
-    ("reqwest", &["backend/upstream.rs"]),
-    ("rustls", &["backend/upstream.rs"]),
+    ("reqwest", &["backend/upstream"]),
+    ("rustls", &["backend/upstream"]),
     // The store names its own module of that name.
     (
         "redis",
         &["stream/redis/", "stream/mod.rs", "stream/contract_tests.rs"],
     ),
     ("tiktoken_rs", &["tokens.rs"]),
+    ("regex_syntax", &["backend/mock/generate/"]),
+    ("fancy_regex", &["backend/mock/generate/"]),
     ("anyhow", &["main.rs", "cli/"]),
 ];
 

@@ -28,11 +28,27 @@ async fn get(server: &TestServer, path: &str) -> String {
 
 /// The JSON data of every event of a stream.
 async fn stream(server: &TestServer, mut request: Value) -> Vec<String> {
-    request["stream"] = true.into();
     request["messages"] = json!([{"role": "user", "content": "Grüße 🌊"}]);
-    let url = format!("{}/chat/completions", server.base_url());
-    let reply = client().post(url).body(request.to_string()).send().await;
-    let reply = reply.expect("a reply");
+    stream_at(server, "/chat/completions", request).await
+}
+
+async fn stream_at(server: &TestServer, path: &str, request: Value) -> Vec<String> {
+    stream_with(server, path, request, &[]).await
+}
+
+async fn stream_with(
+    server: &TestServer,
+    path: &str,
+    mut request: Value,
+    headers: &[(&str, &str)],
+) -> Vec<String> {
+    request["stream"] = true.into();
+    let url = format!("{}{path}", server.base_url());
+    let mut post = client().post(url).body(request.to_string());
+    for (name, value) in headers {
+        post = post.header(*name, *value);
+    }
+    let reply = post.send().await.expect("a reply");
     assert_eq!(reply.status(), 200);
     let mut decoder = Decoder::new(1 << 20);
     decoder.push(reply.bytes().await.expect("a body"));
@@ -56,10 +72,15 @@ struct Judge {
 
 impl Judge {
     async fn of(server: &TestServer) -> Self {
+        Self::at(server, "~1v1~1chat~1completions").await
+    }
+
+    /// Of the stream at a path, written as in JSON pointers.
+    async fn at(server: &TestServer, path: &str) -> Self {
         let document: Value =
             serde_json::from_str(&get(server, "/openapi.json").await).expect("JSON");
-        let stream = "/paths/~1v1~1chat~1completions/post/responses/200/content/text~1event-stream";
-        let item = document.pointer(&format!("{stream}/itemSchema"));
+        let stream = "post/responses/200/content/text~1event-stream";
+        let item = document.pointer(&format!("/paths/{path}/{stream}/itemSchema"));
         let item = item.expect("the stream is described")["$ref"].clone();
         let event = document.pointer(&item.as_str().expect("a reference")[1..]);
         let data = &event.expect("the schema of events")["properties"]["data"]["oneOf"];
@@ -93,6 +114,46 @@ impl Judge {
             both => panic!("chunk and error are {both:?} for {data}"),
         }
     }
+}
+
+const DIALECTS: [&str; 7] = [
+    "openai",
+    "azure",
+    "vllm",
+    "llama.cpp",
+    "ollama",
+    "openrouter",
+    "deepseek",
+];
+
+#[tokio::test]
+async fn every_event_of_every_scenario_in_every_dialect_is_as_described() {
+    let prompts = concat!(env!("CARGO_MANIFEST_DIR"), "/prompts");
+    let settings = format!("mock.profile = 'instant'\nmock.prompts = '{prompts}'");
+    let server = spawn(&settings).expect("a server");
+    let judge = Judge::of(&server).await;
+    let list: Value = serde_json::from_str(&get(&server, "/_mock/scenarios").await).expect("JSON");
+    let mut seen = 0;
+    for scenario in list["data"].as_array().expect("scenarios") {
+        if scenario["name"] == "rate-limit" {
+            continue;
+        }
+        for dialect in DIALECTS {
+            let mut request = scenario["example"].clone();
+            request["stream_options"] = json!({"include_usage": true});
+            request["logprobs"] = true.into();
+            request["top_logprobs"] = 2.into();
+            let headers = [("x-mock-dialect", dialect), ("x-mock-fault", "")];
+            let events = stream_with(&server, "/chat/completions", request, &headers).await;
+            let sorts = judge.sorts(&events);
+            assert!(
+                sorts.ends_with("c.") && !sorts.contains('e'),
+                "{dialect}: {sorts}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 11 * DIALECTS.len(), "{seen}");
 }
 
 #[test]
@@ -134,6 +195,24 @@ async fn every_event_of_a_mocked_stream_is_described() {
     for request in requests {
         let sorts = judge.sorts(&stream(&server, request.clone()).await);
         let is_good = sorts.len() > 3 && sorts.trim_end_matches('.').chars().all(|c| c == 'c');
+        assert!(is_good && sorts.ends_with("c."), "{request}: {sorts}");
+    }
+}
+
+#[tokio::test]
+async fn every_event_of_a_legacy_stream_is_described() {
+    let server = mock();
+    let judge = Judge::at(&server, "~1v1~1completions").await;
+    let requests = [
+        json!({"model": "m", "prompt": "Grüße"}),
+        json!({"model": "m", "prompt": ["a", "b"], "n": 2, "echo": true, "max_tokens": 2}),
+        json!({"model": "m", "prompt": [1, 2], "stream_options": {"include_usage": true}}),
+        json!({"model": "m", "include_sequence": true}),
+    ];
+    for request in requests {
+        let events = stream_at(&server, "/completions", request.clone()).await;
+        let sorts = judge.sorts(&events);
+        let is_good = sorts.len() > 2 && sorts.trim_end_matches('.').chars().all(|c| c == 'c');
         assert!(is_good && sorts.ends_with("c."), "{request}: {sorts}");
     }
 }

@@ -13,17 +13,17 @@ const DATA = /^data(:|\r?$)/m; // a block without data is no event
 const DONE = /^data: ?\[DONE\]/m;
 
 /** Wraps the fetch that does the work. Like the SDK, one calls it with a URL and an `init`. */
-export function resumingFetch(fetch = globalThis.fetch) {
+export function resumingFetch(fetch = globalThis.fetch, delays = DELAYS) {
   return async (url, init) => {
     const response = await fetch(url, init);
     const isChat = init?.method?.toUpperCase() === "POST" && new URL(url).pathname.endsWith("/chat/completions");
     if (!isChat || !isResumable(response)) return response;
-    return new Response(resumedBody(fetch, url, init, response), response);
+    return new Response(resumedBody(fetch, delays, url, init, response), response);
   };
 }
 
 // One body, of as many responses as it takes. It hands on whole events, so that none is repeated in part.
-function resumedBody(fetch, asked, init, { headers: head, body }) {
+function resumedBody(fetch, delays, asked, init, { headers: head, body }) {
   const cancelled = new AbortController();
   const signal = AbortSignal.any([cancelled.signal, init.signal].filter(Boolean));
   let [reader, rest, events, attempts, isDone] = [body.getReader(), "", 0, 0, false];
@@ -34,8 +34,9 @@ function resumedBody(fetch, asked, init, { headers: head, body }) {
       done ? controller.close() : controller.enqueue(value);
     },
     cancel(reason) {
+      const closed = reader.cancel(reason).catch(() => {}); // it may be broken, which nobody has to know
       cancelled.abort(reason);
-      return reader.cancel(reason);
+      return closed;
     },
   });
 
@@ -65,8 +66,9 @@ function resumedBody(fetch, asked, init, { headers: head, body }) {
   }
 
   async function resume() {
-    while (attempts < DELAYS.length && !signal.aborted) {
-      await sleep(DELAYS[attempts++] * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
+    while (attempts < delays.length) {
+      await sleep(delays[attempts++] * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
+      if (signal.aborted) break;
       const next = await fetch(...followUp()).catch(() => undefined);
       if (next && isResumable(next)) {
         [reader, rest] = [next.body.getReader(), ""];

@@ -23,13 +23,13 @@ DONE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
 class ResumingTransport(*(library.BaseTransport for library in LIBRARIES)):
     """Wraps the transport that does the work."""
 
-    def __init__(self, transport):
-        self._transport, self.close = transport, transport.close
+    def __init__(self, transport, delays=DELAYS):
+        self.wrapped, self.delays, self.close = transport, delays, transport.close
 
     def handle_request(self, request):
-        response = self._transport.handle_request(request)
+        response = self.wrapped.handle_request(request)
         if request.method == "POST" and request.url.path.endswith("/chat/completions") and is_resumable(response):
-            response.stream = ResumedBody(self._transport, request, response)
+            response.stream = ResumedBody(self, request, response)
         return response
 
 
@@ -68,11 +68,11 @@ class ResumedBody(*(library.SyncByteStream for library in LIBRARIES)):
 
     def _resume(self):
         self._stream.close()
-        while self._attempts < len(DELAYS):
-            time.sleep(uniform(0.5, 1) * DELAYS[self._attempts])
+        while self._attempts < len(self._transport.delays):
+            time.sleep(uniform(0.5, 1) * self._transport.delays[self._attempts])
             self._attempts += 1
             try:
-                response = self._transport.handle_request(self._follow_up())
+                response = self._transport.wrapped.handle_request(self._follow_up())
             except BROKEN:
                 continue
             if is_resumable(response):

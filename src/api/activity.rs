@@ -7,7 +7,7 @@ use super::{
     body::Show,
     caller::Caller,
     openapi::ActivityEvent,
-    query::{Follow, is_official_sdk},
+    query::{Follow, shown_to},
     reply,
 };
 use crate::{
@@ -53,8 +53,7 @@ pub(super) async fn follow(
     let show = Show {
         has_ids: true,
         has_opening: true,
-        is_official_sdk: is_official_sdk(request.headers()),
-        ..Show::default()
+        ..shown_to(&request)
     };
     Ok(reply::stream(HttpResponse::Ok(), reader, show, &state))
 }

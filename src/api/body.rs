@@ -34,6 +34,21 @@ pub(super) struct Show {
     pub(super) has_opening: bool,
     /// The client is an official OpenAI SDK.
     pub(super) is_official_sdk: bool,
+    /// The client's connection speaks HTTP/2.
+    pub(super) is_http2: bool,
+}
+
+/// On HTTP/2 a client that has gone is noticed by nothing but a write.
+const HTTP2_HEARTBEAT: Duration = Duration::from_secs(2);
+
+impl Show {
+    /// How long nothing is written before a heartbeat is.
+    pub(super) fn heartbeat_every(self, settings: &Settings) -> Duration {
+        match self.is_http2 {
+            true => settings.heartbeat.min(HTTP2_HEARTBEAT),
+            false => settings.heartbeat,
+        }
+    }
 }
 
 /// Counts the streams that are being written, so that a stop can wait for them.
@@ -114,7 +129,7 @@ impl EventBody {
             opening,
             heartbeat: form.map(|bytes| Heartbeat {
                 bytes,
-                every: settings.heartbeat,
+                every: show.heartbeat_every(settings),
                 due: None,
             }),
             delivery: None,

@@ -20,14 +20,12 @@ use super::{
     caller::Caller,
     line::Line,
     openapi::ChatEvent,
-    query::{
-        for_backend, idempotency_key, is_official_sdk, on_disconnect, wants_cookie, wants_ids,
-    },
+    query::{for_backend, idempotency_key, on_disconnect, shown_to, wants_cookie, wants_ids},
     reply,
 };
 use crate::{
     completion::{Ask, Service, Started},
-    openai::{ChatCompletion, ChatParams, ChatRequest, ErrorEnvelope},
+    openai::{ChatCompletion, ChatParams, ErrorEnvelope, Form},
 };
 
 /// What a request with `background: true` is answered with.
@@ -93,20 +91,29 @@ pub(super) async fn create(
     service: Data<Service>,
     state: Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    complete(Form::Chat, caller, (request, payload), (&service, &state)).await
+}
+
+/// Starts a completion of either API and answers with it.
+pub(super) async fn complete(
+    form: Form,
+    caller: Caller,
+    (request, payload): (HttpRequest, Payload),
+    (service, state): (&Service, &State),
+) -> Result<HttpResponse, ApiError> {
     let headers = request.headers();
     let show = Show {
         has_ids: wants_ids(headers)?,
-        is_official_sdk: is_official_sdk(headers),
-        ..Show::default()
+        ..shown_to(&request)
     };
     let wants_cookie = wants_cookie(headers)?;
     let on_disconnect = on_disconnect(headers)?;
     let idempotency_key = idempotency_key(headers)?;
     let body = read_body(payload, &state.limits).await?;
     let ask = Ask {
-        request: ChatRequest::parse(body)?,
+        request: form.parse(body)?,
         owner: caller.owner,
-        headers: for_backend(headers, &state),
+        headers: for_backend(headers, state),
         credentials: caller.credentials.clone(),
         on_disconnect,
         can_resume: show.has_ids,
@@ -115,7 +122,7 @@ pub(super) async fn create(
     let (is_streaming, is_background) = (ask.request.is_streaming(), ask.request.is_background());
     let mut started = service.start(ask).await?;
     if is_background {
-        return Ok(queued(&started, &caller, (&request, &state)));
+        return Ok(queued(&started, &caller, (&request, state)));
     }
     if !is_streaming {
         let whole = started.whole().await?;
@@ -124,7 +131,7 @@ pub(super) async fn create(
         return Ok(reply::planned_whole(
             response,
             whole,
-            (&state, Line::of(&request)),
+            (state, Line::of(&request)),
         ));
     }
     started.commit(state.stream.commit_after).await?;
@@ -134,9 +141,9 @@ pub(super) async fn create(
     }
     let mut response = reply::made(&started.completion);
     let completion = &started.completion;
-    let for_whom = (&**state, wants_cookie);
+    let for_whom = (state, wants_cookie);
     reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);
-    let on = (&**state, Line::of(&request));
+    let on = (state, Line::of(&request));
     Ok(reply::planned_stream(response, started, show, on))
 }
 

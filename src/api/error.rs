@@ -127,10 +127,7 @@ impl ApiError {
 
 /// A header or query parameter that is not what it should be.
 pub(super) fn invalid(param: &str, why: &str) -> ApiError {
-    ApiError::Invalid(Invalid {
-        message: format!("{param}: {why}"),
-        param: Some(param.to_owned()),
-    })
+    ApiError::Invalid(Invalid::at(param, why))
 }
 
 impl fmt::Display for ApiError {

@@ -11,19 +11,19 @@ use super::{
     ApiError, State,
     body::Show,
     caller::Holder,
-    openapi::ChatEvent,
-    query::{is_official_sdk, wants_ids},
+    openapi::AnyEvent,
+    query::{shown_to, wants_ids},
     reply,
 };
 use crate::{
     completion::{Followed, Service},
-    openai::{ChatCompletionView, ErrorEnvelope},
+    openai::{CompletionView, ErrorEnvelope},
     stream::{Cursor, Seq},
 };
 
 /// Retrieve a chat completion, or follow its stream
 ///
-/// As JSON it is as far as it has come, with its `status`. With `stream=true` it is the stream
+/// Legacy completions are found here too. /// As JSON it is as far as it has come, with its `status`. With `stream=true` it is the stream
 /// that the creating request got, from behind the event `starting_after` on. With
 /// `Accept: text/event-stream` it is what `/stream` answers.
 #[utoipa::path(
@@ -39,8 +39,8 @@ use crate::{
     responses(
         (status = 200, description = "The completion so far, or the rest of its stream.",
             content(
-                (ChatCompletionView = "application/json"),
-                ("text/event-stream", item_schema = ChatEvent,
+                (CompletionView = "application/json"),
+                ("text/event-stream", item_schema = AnyEvent,
                     extensions(("x-speakeasy-sse-sentinel" = json!("[DONE]")))),
             )),
         (status = 204, description = "An EventSource has read everything: it stops."),
@@ -76,7 +76,7 @@ pub(super) async fn retrieve(
         has_ids: wants_ids(request.headers())?,
         has_names: query.is_named,
         has_opening: false,
-        is_official_sdk: is_official_sdk(request.headers()),
+        ..shown_to(&request)
     };
     Ok(stream(followed, show, holder, &state))
 }
@@ -97,7 +97,7 @@ pub(super) async fn retrieve(
     ),
     responses(
         (status = 200, description = "The rest of the stream.",
-            content(("text/event-stream", item_schema = ChatEvent,
+            content(("text/event-stream", item_schema = AnyEvent,
                 extensions(("x-speakeasy-sse-sentinel" = json!("[DONE]")))))),
         (status = 204, description = "Everything has been read."),
         (status = 400, description = "A cursor or a parameter is malformed, or there is no stream to follow.", body = ErrorEnvelope),
@@ -130,7 +130,7 @@ pub(super) async fn follow(
         ("ticket" = Option<String>, Query, description = "Instead of a key: the ticket of this completion."),
     ),
     responses(
-        (status = 200, description = "The completion as far as it came.", body = ChatCompletionView),
+        (status = 200, description = "The completion as far as it came.", body = CompletionView),
         (status = 401, description = "No key or ticket that opens it.", body = ErrorEnvelope),
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "No such completion of this key.", body = ErrorEnvelope),
@@ -162,7 +162,7 @@ async fn event_source(
         has_ids: true,
         has_names: query.is_named,
         has_opening: true,
-        is_official_sdk: is_official_sdk(request.headers()),
+        ..shown_to(request)
     };
     let followed = service.follow(holder.owner, id, query.cursor).await?;
     if followed.is_over {

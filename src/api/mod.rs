@@ -7,7 +7,9 @@ mod activity;
 mod body;
 mod caller;
 mod chat;
+mod completions;
 mod docs;
+mod embeddings;
 mod error;
 mod fallback;
 mod follow;
@@ -15,6 +17,7 @@ mod health;
 mod line;
 mod mock_admin;
 mod models;
+mod moderations;
 pub mod openapi;
 mod origin;
 mod query;
@@ -72,6 +75,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(follow::cancel)
         .service(stored::messages)
         .service(activity::follow)
+        .service(completions::create)
         .service(mock_admin::list_requests)
         .service(mock_admin::clear_requests)
         .service(mock_admin::verify)
@@ -80,6 +84,9 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(mock_admin::reset)
         .service(models::list)
         .service(models::retrieve)
+        .service(models::delete)
+        .service(embeddings::create)
+        .service(moderations::create)
         .service(health::live)
         .service(health::ready)
         .service(openapi::document_3_2)

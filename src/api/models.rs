@@ -1,14 +1,14 @@
-//! `GET /v1/models` and `/v1/models/{model}`.
+//! `/v1/models` and `/v1/models/{model}`.
 
 use actix_web::{
-    HttpResponse, get,
+    HttpRequest, HttpResponse, delete, get,
     web::{Data, Path},
 };
 
-use super::{ApiError, caller::Caller};
+use super::{ApiError, State, caller::Caller, reply};
 use crate::{
-    completion::Service,
-    openai::{ErrorEnvelope, Model, ModelList},
+    completion::{Service, Task},
+    openai::{ErrorEnvelope, Model, ModelDeleted, ModelList},
 };
 
 /// List the models
@@ -50,4 +50,38 @@ pub(super) async fn retrieve(
     service: Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(service.model(&name)?))
+}
+
+/// Delete a model
+///
+/// An upstream's model is deleted there. The mock, which has every name, only says so.
+#[utoipa::path(
+    tag = "Models",
+    operation_id = "deleteModel",
+    params(("model" = String, Path, description = "The model's name; it may hold slashes.", min_length = 1)),
+    responses(
+        (status = 200, description = "It is gone.", body = ModelDeleted),
+        (status = 401, description = "No key, or none of this server's.", body = ErrorEnvelope),
+        (status = 403, description = "The key is not marked `admin`, or a web page may not use this server.", body = ErrorEnvelope),
+        (status = 404, description = "The model is not served here.", body = ErrorEnvelope),
+        (status = 502, description = "The upstream failed.", body = ErrorEnvelope),
+        (status = 503, description = "The server stops; see `retry-after`.", body = ErrorEnvelope),
+        (status = 504, description = "The upstream took too long.", body = ErrorEnvelope),
+        (status = "default", description = "The upstream's own error.", body = ErrorEnvelope),
+    )
+)]
+#[delete("/v1/models/{model:.+}")]
+pub(super) async fn delete(
+    caller: Caller,
+    name: Path<String>,
+    request: HttpRequest,
+    service: Data<Service>,
+    state: Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    // With the upstream's key, which is the operator's.
+    if !caller.is_admin {
+        return Err(ApiError::NotAdmin);
+    }
+    let task = Task::DeleteModel(name.into_inner());
+    reply::unary(task, (caller, request), &service, &state).await
 }

@@ -13,7 +13,7 @@ use utoipa::{
 use utoipa_actix_web::AppExt;
 
 use super::routes;
-use crate::openai::{ChatChunk, ErrorEnvelope};
+use crate::openai::{ChatChunk, ErrorEnvelope, TextCompletion};
 
 /// What stands in every document beside the routes.
 #[derive(OpenApi)]
@@ -24,12 +24,24 @@ use crate::openai::{ChatChunk, ErrorEnvelope};
         description = "An OpenAI-compatible server for token streams.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ActivityEvent, ActivityNote, ChatChunk, ChatEvent, ErrorEnvelope)),
+    components(schemas(
+        ActivityEvent,
+        ActivityNote,
+        AnyEvent,
+        ChatChunk,
+        ChatEvent,
+        ErrorEnvelope,
+        TextCompletion,
+        TextEvent
+    )),
     modifiers(&Security),
     tags(
         (name = "Chat", description = "Completions, whole and streamed."),
         (name = "Stored completions", description = "Those that were asked for with `store: true`."),
         (name = "Activity", description = "What happens, without content; needs an admin key where keys are configured."),
+        (name = "Legacy completions", description = "Texts continued, whole and streamed."),
+        (name = "Embeddings", description = "Texts as vectors."),
+        (name = "Moderations", description = "What is objectionable in texts and images."),
         (name = "Mock", description = "For tests, where nothing is served but the mock; needs an admin key where keys are configured."),
         (name = "Models", description = "What can be asked for."),
         (name = "Health", description = "For probes; open to everyone."),
@@ -45,19 +57,46 @@ impl ToSchema for ChatEvent {}
 
 impl PartialSchema for ChatEvent {
     fn schema() -> RefOr<Schema> {
-        let content = OneOfBuilder::new()
-            .item(Ref::from_schema_name("ChatChunk"))
-            .item(Ref::from_schema_name("ErrorEnvelope"));
-        let sentinel = string()
-            .enum_values(Some(["[DONE]"]))
-            .description(Some("The end of the stream."));
-        let chunk = json_text(
-            content.into(),
-            "A chunk, or the error that the stream ends with.",
-        );
-        let data = OneOfBuilder::new().item(sentinel).item(chunk);
-        event("One event of a chat stream.", data.into())
+        completion_event(&["ChatChunk"], "One event of a chat stream.")
     }
+}
+
+/// One event of a legacy completion's stream.
+pub struct TextEvent;
+
+impl ToSchema for TextEvent {}
+
+impl PartialSchema for TextEvent {
+    fn schema() -> RefOr<Schema> {
+        completion_event(&["TextCompletion"], "One event of a legacy stream.")
+    }
+}
+
+/// One event of a stream of either API.
+pub struct AnyEvent;
+
+impl ToSchema for AnyEvent {}
+
+impl PartialSchema for AnyEvent {
+    fn schema() -> RefOr<Schema> {
+        completion_event(&["ChatChunk", "TextCompletion"], "One event of a stream.")
+    }
+}
+
+/// An event whose data is one of these chunks, an error, or the sentinel.
+fn completion_event(chunks: &[&str], description: &str) -> RefOr<Schema> {
+    let chunks = chunks.iter().map(|name| Ref::from_schema_name(*name));
+    let content = chunks.fold(OneOfBuilder::new(), OneOfBuilder::item);
+    let content = content.item(Ref::from_schema_name("ErrorEnvelope"));
+    let sentinel = string()
+        .enum_values(Some(["[DONE]"]))
+        .description(Some("The end of the stream."));
+    let chunk = json_text(
+        content.into(),
+        "A chunk, or the error that the stream ends with.",
+    );
+    let data = OneOfBuilder::new().item(sentinel).item(chunk);
+    event(description, data.into())
 }
 
 /// One event of the activity stream.

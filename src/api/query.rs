@@ -2,12 +2,15 @@
 
 use actix_web::{
     HttpRequest,
-    http::header::{HeaderMap, HeaderValue},
+    http::{
+        Version,
+        header::{HeaderMap, HeaderValue},
+    },
     web::Query,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{ApiError, State, error::invalid};
+use super::{ApiError, State, body::Show, error::invalid};
 use crate::{
     completion::{Code, Failure},
     stream::{Cursor, CursorError, OnDisconnect, OnDisconnectError},
@@ -113,9 +116,13 @@ pub(super) fn wants_cookie(headers: &HeaderMap) -> Result<bool, ApiError> {
     is_set(headers, "x-stream-cookie")
 }
 
-/// The client is an official OpenAI SDK.
-pub(super) fn is_official_sdk(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-stainless-lang")
+/// What this client sees of a stream: its kind decides how silence is bridged.
+pub(super) fn shown_to(request: &HttpRequest) -> Show {
+    Show {
+        is_official_sdk: request.headers().contains_key("x-stainless-lang"),
+        is_http2: request.version() == Version::HTTP_2,
+        ..Show::default()
+    }
 }
 
 /// `x-stream-on-disconnect`.

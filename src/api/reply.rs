@@ -1,9 +1,9 @@
-//! The heads of completions' replies.
+//! How replies are made.
 
 use std::sync::Arc;
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     body::BodyStream,
     http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE},
 };
@@ -11,14 +11,15 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::{
-    State,
+    ApiError, State,
     body::{EventBody, Show, heartbeat},
-    caller::COOKIE_NAME,
+    caller::{COOKIE_NAME, Caller},
     line::Line,
+    query::for_backend,
     stage::Stage,
 };
 use crate::{
-    completion::{About, Completion, Started},
+    completion::{About, Completion, Service, Started, Task, UnaryCall},
     stream::{Log, Reader},
     wire::Plan,
 };
@@ -30,6 +31,10 @@ const WRONG_TYPE: &str = "text/html; charset=utf-8";
 pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header(("x-completion-id", completion.log.id().as_str()));
+    match completion.attempts() {
+        0 => {}
+        attempts => drop(response.insert_header(("x-stream-attempts", attempts.to_string()))),
+    }
     for (name, value) in completion.headers() {
         response.append_header((&name[..], &value[..]));
     }
@@ -74,7 +79,7 @@ pub(super) fn planned_stream(
         plan,
         line,
         heartbeat,
-        heartbeat_every: state.stream.heartbeat,
+        heartbeat_every: show.heartbeat_every(&state.stream),
         count: state.bodies.counted(),
     };
     response.body(BodyStream::new(stage.stream(started.reader, show)))
@@ -113,6 +118,26 @@ fn stream_head(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
         .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("x-accel-buffering", "no"))
+}
+
+/// The answer to what is answered in one piece.
+pub(super) async fn unary(
+    task: Task,
+    (caller, request): (Caller, HttpRequest),
+    service: &Service,
+    state: &State,
+) -> Result<HttpResponse, ApiError> {
+    let call = UnaryCall {
+        task,
+        headers: for_backend(request.headers(), state),
+        credentials: caller.credentials,
+    };
+    let reply = service.reply(call).await?;
+    let mut response = HttpResponse::Ok();
+    for (name, value) in reply.headers {
+        response.append_header((name, value));
+    }
+    Ok(response.content_type("application/json").body(reply.json))
 }
 
 /// A ticket for a completion: in its header, and as a cookie where that is asked for.

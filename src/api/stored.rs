@@ -73,7 +73,7 @@ struct PageQuery {
     operation_id = "listChatCompletions",
     params(
         ("after" = Option<String>, Query, description = "The id of the last one of the page before."),
-        ("limit" = Option<i64>, Query, description = "How many at most; 20 if not said.", minimum = 1, maximum = 100),
+        ("limit" = Option<i64>, Query, description = "How many at most; 20 if not said.", minimum = 0, maximum = 100),
         ("order" = Option<String>, Query, description = "By age: `asc` or `desc`; `asc` if not said.", pattern = "^(asc|desc)$"),
         ("model" = Option<String>, Query, description = "Only those of this model."),
     ),
@@ -173,7 +173,7 @@ pub(super) async fn delete(
     params(
         ("id" = String, Path, description = "The completion's id.", min_length = 1),
         ("after" = Option<String>, Query, description = "The id of the last one of the page before."),
-        ("limit" = Option<i64>, Query, description = "How many at most; 20 if not said.", minimum = 1, maximum = 100),
+        ("limit" = Option<i64>, Query, description = "How many at most; 20 if not said.", minimum = 0, maximum = 100),
         ("order" = Option<String>, Query, description = "`asc` or `desc`; `asc` if not said.", pattern = "^(asc|desc)$"),
     ),
     responses(
@@ -200,8 +200,8 @@ pub(super) async fn messages(
 fn page(asked: &PageQuery) -> Result<Page, ApiError> {
     let limit = match asked.limit.as_deref().map(str::parse) {
         None => DEFAULT_LIMIT,
-        Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
-        Some(Ok(_) | Err(_)) => return Err(invalid("limit", "expected a number from 1 to 100")),
+        Some(Ok(limit @ 0..=MAX_LIMIT)) => limit,
+        Some(Ok(_) | Err(_)) => return Err(invalid("limit", "expected a number from 0 to 100")),
     };
     let is_descending = match asked.order.as_deref() {
         None | Some("asc") => false,

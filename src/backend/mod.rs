@@ -4,8 +4,10 @@
 //! of logs, nor which status a client gets. Start at [`Backend`].
 
 mod error;
+mod health;
 pub mod mock;
 mod router;
+mod unary;
 pub mod upstream;
 
 use std::{pin::Pin, time::Duration};
@@ -16,7 +18,9 @@ use serde::Deserialize;
 use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
-pub use router::{ModelSettings, Route, Router};
+pub use health::{Attempt, Health, Readiness};
+pub use router::{Balance, ModelSettings, Route, Router, Target};
+pub use unary::{Task, UnaryAnswer, UnaryCall};
 
 use crate::{
     openai::{ChatRequest, Facts, Model},
@@ -27,6 +31,12 @@ use crate::{
 pub trait Backend {
     /// Starts an answer. It is cancelled by dropping what this returns.
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>>;
+
+    /// Answers what needs no log. It is cancelled by dropping what this returns.
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>>;
 
     /// The id and time that this request must have, where the answer is to be the same on
     /// every run.

@@ -1,10 +1,14 @@
 //! Which backend answers for which model.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, cmp::Reverse, rc::Rc, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Backend, BackendError, Clocks, upstream::UpstreamSettings};
+use super::{
+    Backend, BackendError, Clocks,
+    health::{Health, Readiness},
+    upstream::UpstreamSettings,
+};
 use crate::openai::Model;
 
 /// One `[[models]]` entry.
@@ -14,7 +18,14 @@ pub struct ModelSettings {
     /// The public name; `*` stands for any run of characters.
     pub name: String,
     /// Where the model runs.
+    #[serde(default)]
     pub upstreams: Vec<UpstreamSettings>,
+    /// The built-in mock answers for it.
+    #[serde(default)]
+    pub mock: bool,
+    /// Which of the upstreams is asked first.
+    #[serde(default)]
+    pub balance: Balance,
     /// How long a connection may take.
     #[serde(with = "humantime_serde", default = "connect")]
     pub connect: Duration,
@@ -30,6 +41,21 @@ pub struct ModelSettings {
     /// The whole answer.
     #[serde(with = "humantime_serde", default = "total")]
     pub total: Duration,
+}
+
+/// Which of several upstreams is asked first. Whoever fails before it has said anything is
+/// followed by the next; those that rest or fail too often come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// The first; the others are for when it fails.
+    #[default]
+    Ordered,
+    /// Each as often as its weight says.
+    Weighted,
+    /// The one with the fewest open answers for its weight. One that fails has few, so its
+    /// failures count against it.
+    LeastOpen,
 }
 
 fn connect() -> Duration {
@@ -78,10 +104,91 @@ impl Default for Clocks {
 pub struct Route {
     /// The public name; `*` stands for any run of characters.
     pub name: String,
-    /// Who answers.
-    pub backend: Rc<dyn Backend>,
+    /// Who answers; at least one.
+    pub targets: Rc<[Target]>,
+    /// Who of them is asked first.
+    pub balance: Balance,
     /// How long the parts of its answers may take.
     pub clocks: Clocks,
+}
+
+/// One of those who answer for a model.
+#[derive(Clone)]
+pub struct Target {
+    /// What it is called in logs and metrics.
+    pub label: Rc<str>,
+    /// It.
+    pub backend: Rc<dyn Backend>,
+    /// How it has been doing.
+    pub health: Arc<Health>,
+    /// How much of the requests it takes, compared with the others.
+    pub weight: u32,
+    /// How far ahead of its share it is behind (smooth weighted round-robin).
+    pub turn: Rc<Cell<i64>>,
+}
+
+impl Route {
+    /// Those who answer, in the order in which they are asked this time.
+    pub fn order(&self) -> Vec<Target> {
+        let mut order = self.targets.to_vec();
+        if order.len() < 2 {
+            return order;
+        }
+        match self.balance {
+            Balance::Ordered => {}
+            Balance::Weighted => {
+                let ready = |target: &&Target| target.health.readiness() == Readiness::Ready;
+                let chosen = next_turn(self.targets.iter().filter(ready));
+                order.sort_by_key(|target| Reverse(target.weight));
+                if let Some(chosen) = chosen {
+                    order.sort_by_key(|target| !Rc::ptr_eq(&target.turn, &chosen.turn));
+                }
+            }
+            Balance::LeastOpen => order.sort_by(|one, other| one.load().total_cmp(&other.load())),
+        }
+        order.sort_by_key(|target| target.health.readiness());
+        order
+    }
+}
+
+impl Route {
+    /// The models that the first target which answers can be asked for.
+    async fn offered(&self) -> Result<Vec<Model>, BackendError> {
+        let mut result = Ok(Vec::new());
+        for target in self.order() {
+            result = target.backend.models().await;
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+}
+
+impl Target {
+    /// Open answers for its weight, more where attempts have failed.
+    fn load(&self) -> f64 {
+        // Nobody has so many that it matters.
+        let open = f64::from(u32::try_from(self.health.open()).unwrap_or(u32::MAX)) + 1.0;
+        open / f64::from(self.weight).max(0.001) * (1.0 + 9.0 * self.health.failing())
+    }
+}
+
+/// Whose turn it is, as nginx has it: everyone gains its weight, the first pays for all.
+fn next_turn<'a>(targets: impl Iterator<Item = &'a Target>) -> Option<&'a Target> {
+    let mut total = 0;
+    let mut first: Option<&Target> = None;
+    for target in targets {
+        let weight = i64::from(target.weight);
+        total += weight;
+        target.turn.set(target.turn.get() + weight);
+        if first.is_none_or(|first| target.turn.get() > first.turn.get()) {
+            first = Some(target);
+        }
+    }
+    let first = first?;
+    first.turn.set(first.turn.get() - total);
+    Some(first)
 }
 
 /// The routes of one worker thread.
@@ -113,7 +220,7 @@ impl Router {
                 models.push(Model::new(&route.name));
                 continue;
             }
-            let offered = route.backend.models().await?;
+            let offered = route.offered().await?;
             models.extend(offered.into_iter().filter(|m| is_match(&route.name, &m.id)));
         }
         Ok(models)

@@ -1,18 +1,23 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
+mod unary;
+
 use std::{collections::BTreeMap, fmt, rc::Rc, time::Duration};
 
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect,
 };
 use serde::Deserialize;
 
-use super::{Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step};
+use super::{
+    Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step, UnaryAnswer,
+    UnaryCall,
+};
 use crate::{
     openai::{Model, scan},
     sse::{DecodeError, Decoder, Event},
@@ -27,7 +32,7 @@ const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSettings {
-    /// The URL that `/chat/completions` is appended to.
+    /// The URL that `/chat/completions` and its like are appended to.
     pub base_url: String,
     /// The environment variable that holds the key.
     #[serde(default)]
@@ -35,6 +40,9 @@ pub struct UpstreamSettings {
     /// The model's name there, when it has another.
     #[serde(default)]
     pub model: Option<String>,
+    /// How much of the requests it takes, compared with the model's other upstreams.
+    #[serde(default = "weight")]
+    pub weight: u32,
     /// Headers to add to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -47,6 +55,19 @@ pub struct UpstreamSettings {
 }
 
 impl UpstreamSettings {
+    /// What it is called in logs and metrics: its host and port.
+    pub fn label(&self) -> String {
+        let url = Url::parse(&self.base_url).ok();
+        let host = url
+            .as_ref()
+            .and_then(|url| Some((url.host_str()?, url.port())));
+        match host {
+            Some((host, Some(port))) => format!("{host}:{port}"),
+            Some((host, None)) => host.to_owned(),
+            None => self.base_url.clone(),
+        }
+    }
+
     /// A key is configured, or another means in the headers (Azure takes keys in `api-key`).
     pub fn has_credentials(&self) -> bool {
         let is_credential = |name: &String| {
@@ -56,6 +77,10 @@ impl UpstreamSettings {
         };
         self.key.is_some() || self.headers.keys().any(is_credential)
     }
+}
+
+fn weight() -> u32 {
+    1
 }
 
 fn ask_usage() -> bool {
@@ -85,8 +110,7 @@ pub struct UpstreamSettingsError {
 /// An upstream as one worker thread sees it: with connections of its own.
 pub struct Upstream {
     client: Client,
-    chat_url: Url,
-    models_url: Url,
+    base: Url,
     headers: HeaderMap,
     has_credentials: bool,
     model: Option<String>,
@@ -114,16 +138,9 @@ impl Upstream {
         connect: Duration,
         limits: Limits,
     ) -> Result<Self, UpstreamSettingsError> {
-        let base = base_url(&settings.base_url)?;
-        let join = |path: &str| {
-            let mut url = base.clone();
-            url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-            url
-        };
         Ok(Self {
             client: client(connect)?,
-            chat_url: join("/chat/completions"),
-            models_url: join("/models"),
+            base: base_url(&settings.base_url)?,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
             model: settings.model.clone(),
@@ -131,6 +148,13 @@ impl Upstream {
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
         })
+    }
+
+    /// Where a path below the base URL is.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
     }
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
@@ -145,17 +169,12 @@ impl Upstream {
         };
         let request = self
             .client
-            .post(self.chat_url.clone())
-            .headers(self.request_headers(call))
+            .post(self.url(call.request.form().path()))
+            .headers(self.request_headers(&call.headers, &call.credentials))
             .header(ACCEPT, accept)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let response = request.send().await.map_err(not_sent)?;
-        let headers = returned(response.headers());
-        if !response.status().is_success() {
-            let is_ours = self.has_credentials || call.credentials == Credentials::Ours;
-            return Err(refused(response, headers, is_ours).await);
-        }
+        let (headers, response) = self.send(request, &call.credentials).await?;
         let body = if is_streaming {
             expect_type(&response, "text/event-stream")?;
             Body::Chunks(Box::pin(chunks(response, self.max_event_bytes)))
@@ -171,14 +190,29 @@ impl Upstream {
         })
     }
 
-    fn request_headers(&self, call: &Call) -> HeaderMap {
+    /// The answer's head, if it is not a refusal; and of its headers those that clients read.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        credentials: &Credentials,
+    ) -> Result<(Vec<(String, String)>, Response), BackendError> {
+        let response = request.send().await.map_err(not_sent)?;
+        let headers = returned(response.headers());
+        if !response.status().is_success() {
+            let is_ours = self.has_credentials || *credentials == Credentials::Ours;
+            return Err(refused(response, headers, is_ours).await);
+        }
+        Ok((headers, response))
+    }
+
+    fn request_headers(&self, given: &[(String, String)], credentials: &Credentials) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let authorization = match &call.credentials {
+        let authorization = match credentials {
             Credentials::Clients(given) if !self.has_credentials => given.as_ref(),
             Credentials::Clients(_) | Credentials::Ours => None,
         };
         let authorization = authorization.map(|value| ("authorization", value));
-        let forwarded = call.headers.iter().map(|(name, value)| (&name[..], value));
+        let forwarded = given.iter().map(|(name, value)| (&name[..], value));
         // What steers the mock is nobody else's.
         let forwarded = forwarded.filter(|(name, _)| !name.starts_with("x-mock-"));
         for (name, value) in forwarded.chain(authorization) {
@@ -212,7 +246,7 @@ impl Upstream {
             #[serde(default)]
             owned_by: Option<String>,
         }
-        let request = self.client.get(self.models_url.clone());
+        let request = self.client.get(self.url("/models"));
         let request = request
             .headers(self.headers.clone())
             .timeout(MODELS_TIMEOUT);
@@ -277,6 +311,13 @@ fn flat_reason(body: &[u8]) -> Option<String> {
 impl Backend for Upstream {
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
         async move { self.post(&call).await }.boxed_local()
+    }
+
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>> {
+        self.reply(call).boxed_local()
     }
 
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {

@@ -4,13 +4,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::stream::Log;
+use crate::{openai::Form, stream::Log};
 
 /// What a log is of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct About {
     /// The model that was asked for.
     pub model: String,
+    /// By which API.
+    #[serde(default)]
+    pub form: Form,
     /// When, in seconds since 1970, as the chunks say it.
     pub created: u64,
     /// It was asked for as a stream, so it can be followed.

@@ -1,5 +1,7 @@
 //! Why a completion failed, in the words a client gets. Status codes are `api::error`'s.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -220,6 +222,31 @@ impl Failure {
             Self::Coded { code, .. } | Self::Logged { code, .. } => *code,
             Self::Refused(_) | Self::Reported(_) => Code::UpstreamError,
         }
+    }
+
+    /// It is the upstream's, and another might do better: not the client's fault, and not ours.
+    pub(super) fn is_upstreams(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
+            Self::Reported(_) => true,
+            Self::Coded { code, .. } | Self::Logged { code, .. } => code.kind() == "upstream_error",
+        }
+    }
+
+    /// How long the upstream asks to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let Self::Refused(refusal) = self else {
+            return None;
+        };
+        let header = |wanted: &str| {
+            let found = refusal.headers.iter().find(|(name, _)| name == wanted);
+            found.and_then(|(_, value)| value.parse().ok())
+        };
+        // The other form of `retry-after`, a date, is not sent by model servers.
+        let seconds = || header("retry-after").map(Duration::from_secs);
+        header("retry-after-ms")
+            .map(Duration::from_millis)
+            .or_else(seconds)
     }
 
     /// The error event of a stream, as JSON: an upstream's envelope too has all four members

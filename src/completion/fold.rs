@@ -2,10 +2,11 @@
 //!
 //! Works on JSON as it came, so that members we do not know survive.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Code, Failure};
 use crate::{
+    openai::Form,
     sse::Decoder,
     stream::{Event, Kind},
 };
@@ -29,17 +30,24 @@ impl FoldError {
 }
 
 /// The completion that these events make; `usage` is put into it where no chunk showed it.
-pub(super) fn fold(events: &[Event], usage: Option<&Value>) -> Result<Value, FoldError> {
+pub(super) fn fold(
+    events: &[Event],
+    form: Form,
+    usage: Option<&Value>,
+) -> Result<Value, FoldError> {
     let mut whole = Map::new();
     let mut choices: Vec<Value> = Vec::new();
     for event in events {
         match event.kind {
-            Kind::Chunk | Kind::Usage => add_chunk(&mut whole, &mut choices, parse(event)?),
+            Kind::Chunk | Kind::Usage => {
+                let chunk = parse(event)?;
+                add_chunk(&mut whole, (&mut choices, form), chunk);
+            }
             Kind::Whole => return serde_json::from_slice(&event.frame).map_err(failed),
             Kind::Failure | Kind::Done => {}
         }
     }
-    whole.insert("object".to_owned(), "chat.completion".into());
+    whole.insert("object".to_owned(), form.object().into());
     choices.sort_by_key(index);
     choices.iter_mut().for_each(tidy_calls);
     whole.insert("choices".to_owned(), choices.into());
@@ -64,12 +72,16 @@ fn failed(error: impl std::fmt::Display) -> FoldError {
     FoldError(error.to_string())
 }
 
-fn add_chunk(whole: &mut Map<String, Value>, choices: &mut Vec<Value>, chunk: Map<String, Value>) {
+fn add_chunk(
+    whole: &mut Map<String, Value>,
+    (choices, form): (&mut Vec<Value>, Form),
+    chunk: Map<String, Value>,
+) {
     for (key, value) in chunk {
         match &key[..] {
             "choices" => {
                 for choice in into_items(value) {
-                    add_choice(choices, choice);
+                    add_choice(choices, form, choice);
                 }
             }
             // What belongs to the stream and not to what it says.
@@ -80,14 +92,14 @@ fn add_chunk(whole: &mut Map<String, Value>, choices: &mut Vec<Value>, chunk: Ma
     }
 }
 
-fn add_choice(choices: &mut Vec<Value>, choice: Value) {
+fn add_choice(choices: &mut Vec<Value>, form: Form, choice: Value) {
     let Value::Object(choice) = choice else {
         return;
     };
     let place = index_of(&choice);
     let at = choices.iter().position(|known| index(known) == place);
     let at = at.unwrap_or_else(|| {
-        choices.push(empty_choice(place));
+        choices.push(empty_choice(form, place));
         choices.len() - 1
     });
     let Some(known) = choices[at].as_object_mut() else {
@@ -95,21 +107,30 @@ fn add_choice(choices: &mut Vec<Value>, choice: Value) {
     };
     for (key, value) in choice {
         match &key[..] {
-            "delta" => merge(&mut known["message"], value),
-            "logprobs" => merge(&mut known["logprobs"], value),
+            // An upstream may send what is not of this form.
+            "delta" => merge(known.entry("message").or_insert(Value::Null), value),
+            "logprobs" | "text" => merge(known.entry(key).or_insert(Value::Null), value),
             _ if value.is_null() => drop(known.entry(key).or_insert(value)),
             _ => drop(known.insert(key, value)),
         }
     }
 }
 
-fn empty_choice(index: u64) -> Value {
-    serde_json::json!({
-        "index": index,
-        "message": {"role": "assistant", "content": null, "refusal": null},
-        "logprobs": null,
-        "finish_reason": null,
-    })
+fn empty_choice(form: Form, index: u64) -> Value {
+    match form {
+        Form::Chat => json!({
+            "index": index,
+            "message": {"role": "assistant", "content": null, "refusal": null},
+            "logprobs": null,
+            "finish_reason": null,
+        }),
+        Form::Text => json!({
+            "text": "",
+            "index": index,
+            "logprobs": null,
+            "finish_reason": null,
+        }),
+    }
 }
 
 /// Adds a delta: texts and lists grow, objects merge, items of a list that carry an `index`
@@ -208,8 +229,8 @@ mod tests {
         ]
         .map(chunk);
         let folded =
-            fold(&events, Some(&serde_json::json!({"total_tokens": 3}))).expect("valid chunks");
-        let expected = serde_json::json!({
+            fold(&events, Form::Chat, Some(&json!({"total_tokens": 3}))).expect("valid chunks");
+        let expected = json!({
             "id": "a", "object": "chat.completion", "created": 1, "vendor": 1.50,
             "choices": [
                 {"index": 0, "message": {"role": "assistant", "content": null, "refusal": null, "tool_calls": [
@@ -224,15 +245,34 @@ mod tests {
     }
 
     #[test]
+    fn the_texts_of_a_legacy_completion_grow_by_their_choice() {
+        let events = [
+            r#"{"id":"a","object":"text_completion","choices":[{"text":"é","index":1,"logprobs":{"tokens":["é"]},"finish_reason":null}],"usage":null}"#,
+            r#"{"id":"a","choices":[{"text":"x","index":0,"logprobs":null,"finish_reason":"length"}]}"#,
+            r#"{"id":"a","choices":[{"text":"🌊","index":1,"logprobs":{"tokens":["🌊"]},"finish_reason":"stop"}]}"#,
+        ]
+        .map(chunk);
+        let folded = fold(&events, Form::Text, None).expect("valid chunks");
+        let expected = json!({
+            "id": "a", "object": "text_completion", "usage": null,
+            "choices": [
+                {"text": "x", "index": 0, "logprobs": null, "finish_reason": "length"},
+                {"text": "é🌊", "index": 1, "logprobs": {"tokens": ["é", "🌊"]}, "finish_reason": "stop"},
+            ],
+        });
+        assert_eq!(folded, expected);
+    }
+
+    #[test]
     fn what_is_no_json_is_an_error_and_not_a_panic() {
         for bad in [
             "{",
             "[]",
             "{\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}",
         ] {
-            assert!(fold(&[chunk(bad)], None).is_err(), "{bad}");
+            assert!(fold(&[chunk(bad)], Form::Chat, None).is_err(), "{bad}");
         }
         let odd = r#"{"choices":[5,{"index":"x","delta":7}]}"#;
-        assert!(fold(&[chunk(odd)], None).is_ok());
+        assert!(fold(&[chunk(odd)], Form::Text, None).is_ok());
     }
 }

@@ -24,6 +24,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
+    use crate::openai::Form;
     use crate::stream::{Budget, Caps, Grace, Id, Owner, Spec};
 
     #[test]
@@ -31,6 +32,7 @@ mod tests {
         let texts = |is_streamed, has_sequence| {
             let about = About {
                 model: "m".to_owned(),
+                form: Form::Chat,
                 created: 1,
                 is_streamed,
                 has_sequence,

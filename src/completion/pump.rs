@@ -20,11 +20,12 @@ use super::{
     frame::Framer,
     ledger,
     progress::{Incomplete, Progress},
+    release::Release,
     stored::Kept,
     view,
 };
 use crate::{
-    backend::{BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step},
+    backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step, Target},
     stream::{End, Event, Kind, Lookup, Producer, StoreError},
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Pump {
     // The upstream's count of tokens, once it came.
     usage: Option<Bytes>,
     attempts: u32,
+    // What is held back while another upstream may still be asked.
+    release: Release,
     shared: Shared,
     started: Instant,
 }
@@ -74,6 +77,7 @@ impl Pump {
             is_closed: false,
             usage: None,
             attempts: 0,
+            release: Release::new(true),
             shared,
             started: Instant::now(),
         }
@@ -118,26 +122,63 @@ impl Pump {
         }
     }
 
-    /// Moves the answer into the log. What is left of a stream after its sentinel is returned.
+    /// Moves an answer into the log: that of the first upstream which begins one. What is left of a
+    /// stream after its sentinel is returned.
     async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
+        let mut targets = self.route.order().into_iter().peekable();
+        loop {
+            let Some(target) = targets.next() else {
+                return Err(Failure::internal());
+            };
+            let is_last = targets.peek().is_none();
+            self.release = Release::new(is_last);
+            self.attempts = self.completion.count_attempt();
+            self.keep_aside();
+            let mut attempt = target.health.begin();
+            let failure = match self.attempt(&target, &mut attempt).await {
+                Ok(rest) => return Ok(rest),
+                Err(failure) => failure,
+            };
+            if failure.is_upstreams() {
+                attempt.bad(failure.retry_after());
+            }
+            if is_last || self.release.is_released() || !failure.is_upstreams() {
+                return Err(failure);
+            }
+            let (id, upstream) = (self.completion.log.id(), &*target.label);
+            tracing::warn!(%id, upstream, code = failure.code().label(), "the next upstream is asked");
+            self.progress = Progress::new(self.call.request.choices());
+            self.usage = None;
+        }
+    }
+
+    /// Moves one upstream's answer into the log.
+    async fn attempt(
+        &mut self,
+        target: &Target,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Chunks>, Failure> {
         let clocks = self.route.clocks;
-        self.attempts += 1;
-        self.keep_aside();
-        let first_chunk = if self.call.request.is_generated_as_stream() {
-            clocks.first_chunk
-        } else {
-            clocks.total
+        // A whole reply comes when all of it is made.
+        let first_chunk = match self.call.request.is_generated_as_stream() {
+            true => clocks.first_chunk,
+            false => clocks.total,
         };
         let mut deadline = pin!(sleep(first_chunk));
         let answer = select! {
             biased;
-            answer = self.route.backend.open(Rc::clone(&self.call)) => answer?,
+            answer = target.backend.open(Rc::clone(&self.call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
-        self.completion.set_head(answer.headers, answer.plan);
+        self.release
+            .head(&self.completion, answer.headers, answer.plan);
         let mut chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
-            Body::Whole(chunk) => return self.append_whole(&chunk).map(|()| None),
+            Body::Whole(chunk) => {
+                self.append_whole(&chunk)?;
+                attempt.good();
+                return Ok(None);
+            }
             Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
         let mut has_begun = false;
@@ -151,22 +192,24 @@ impl Pump {
                         true => late("the next chunk with content", clocks.between),
                         false => late("the first chunk", first_chunk),
                     };
-                    return self.progress.at_eof().map(|()| None).map_err(|Incomplete| late);
+                    self.progress.at_eof().map_err(|Incomplete| late)?;
+                    return self.flush().map(|()| None);
                 }
             };
             match step {
                 Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
                 Some(Ok(Step::Done)) => {
-                    return self
-                        .progress
-                        .at_done()
-                        .map(|()| Some(chunks))
-                        .map_err(truncated);
+                    self.progress.at_done().map_err(truncated)?;
+                    return self.flush().map(|()| Some(chunks));
                 }
                 Some(Err(BackendError::Truncated(_))) | None => {
-                    return self.progress.at_eof().map(|()| None).map_err(truncated);
+                    self.progress.at_eof().map_err(truncated)?;
+                    return self.flush().map(|()| None);
                 }
                 Some(Err(error)) => return Err(error.into()),
+            }
+            if self.progress.first_content().is_some() {
+                attempt.good();
             }
             has_begun = true;
             let next = self.progress.deadline(&clocks, Instant::now());
@@ -188,19 +231,34 @@ impl Pump {
             self.usage = Some(chunk.json.slice(usage));
             self.keep_aside();
         }
+        let has_failed = facts.choice_failed.then(|| {
+            let message = "The upstream reported an error in one of the choices.";
+            Failure::new(Code::UpstreamError, message)
+        });
         if facts.is_usage_only() && !self.call.request.includes_usage() {
             return Ok(());
         }
+        if facts.has_content || !self.release.hold(chunk) {
+            self.flush()?;
+            self.append_chunk(chunk)?;
+        }
+        has_failed.map_or(Ok(()), Err)
+    }
+
+    /// From here on the answer is this upstream's: what was held back goes out.
+    fn flush(&mut self) -> Result<(), Failure> {
+        for chunk in self.release.release(&self.completion) {
+            self.append_chunk(&chunk)?;
+        }
+        Ok(())
+    }
+
+    fn append_chunk(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
         let event = self.framer.chunk(chunk, producer.next_seq());
-        producer.append(event)?;
-        if facts.choice_failed {
-            let message = "The upstream reported an error in one of the choices.";
-            return Err(Failure::new(Code::UpstreamError, message));
-        }
-        Ok(())
+        Ok(producer.append(event)?)
     }
 
     fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
@@ -215,6 +273,7 @@ impl Pump {
             self.usage = Some(chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.flush()?;
         self.append_event(self.framer.whole(chunk))?;
         self.is_closed = true;
         Ok(())
@@ -226,6 +285,7 @@ impl Pump {
         let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
         let mut whole = BytesMut::new();
         let mut has_begun = false;
+        self.flush()?;
         while let Some(frame) = frames.next().await {
             if !has_begun {
                 has_begun = true;
@@ -364,7 +424,7 @@ impl Drop for Pump {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -373,7 +433,7 @@ fn truncated(_: Incomplete) -> Failure {
     Failure::new(Code::UpstreamTruncated, message)
 }
 
-fn late(what: &str, limit: Duration) -> Failure {
+pub(super) fn late(what: &str, limit: Duration) -> Failure {
     let message = format!("The upstream took longer than {limit:?} for {what}.");
     Failure::new(Code::UpstreamTimeout, message)
 }

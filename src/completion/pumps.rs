@@ -2,7 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// How long a stopped pump may take to write its last events.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -20,6 +23,11 @@ impl Pumps {
     pub fn spawn(&self, pump: impl Future<Output = ()> + 'static) {
         // Unawaited on purpose: a pump outlives the request that started it.
         drop(self.tasks.spawn_local(pump));
+    }
+
+    /// Counts as a pump while it is held: for work that ends with its request.
+    pub(super) fn hold(&self) -> TaskTrackerToken {
+        self.tasks.token()
     }
 
     /// How many are at work.

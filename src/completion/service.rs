@@ -2,7 +2,10 @@
 
 use std::{
     rc::Rc,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -27,15 +30,9 @@ use crate::{
     wire::Plan,
 };
 
-/// What every completion's id begins with, as OpenAI's do.
-const ID_PREFIX: &str = "chatcmpl-";
-
-/// Where idempotency keys count: another path's are others.
-const PATH: &str = "/v1/chat/completions";
-
 /// The completions, as one worker thread sees them.
 pub struct Service {
-    router: Router,
+    pub(super) router: Router,
     pub(super) shared: Shared,
 }
 
@@ -97,6 +94,7 @@ pub struct Completion {
     // made it.
     head: OnceLock<(Headers, Option<Arc<Plan>>)>,
     failure: OnceLock<Failure>,
+    attempts: AtomicU32,
 }
 
 impl Completion {
@@ -106,7 +104,17 @@ impl Completion {
             about,
             head: OnceLock::new(),
             failure: OnceLock::new(),
+            attempts: AtomicU32::new(0),
         }
+    }
+
+    /// How many upstreams were asked up to now; 0 where it is not made here.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_attempt(&self) -> u32 {
+        self.attempts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The backend's headers for the client, once they are there.
@@ -165,7 +173,9 @@ impl Service {
         let Some(route) = self.router.route(model) else {
             return Err(unknown_model(model));
         };
-        let identity = match route.backend.identity(&ask.request, &ask.headers) {
+        let first = route.targets.first();
+        let fixed = first.and_then(|first| first.backend.identity(&ask.request, &ask.headers));
+        let identity = match fixed {
             Some(identity) if !self.shared.store.has_shared_ids() => identity,
             Some(Identity { created, .. }) => Identity {
                 created,
@@ -175,7 +185,7 @@ impl Service {
         };
         let about = self.about(&ask, identity.created, route.clocks.total);
         let spec = Spec {
-            id: Id::new(ID_PREFIX, identity.id),
+            id: Id::new(ask.request.form().id_prefix(), identity.id),
             owner: ask.owner,
             about: about.to_bytes(),
             grace: self.grace(&ask),
@@ -262,6 +272,7 @@ impl Service {
         let lifetime = total.saturating_add(self.shared.settings.retention);
         About {
             model: ask.request.params.model.clone(),
+            form: ask.request.form(),
             created,
             is_streamed: ask.request.is_generated_as_stream(),
             has_sequence: ask.request.params.include_sequence == Some(true),
@@ -359,7 +370,8 @@ impl Started {
         }
         let aside: Option<Value> = self.completion.log.aside().map(parse_aside);
         let usage = aside.as_ref().and_then(|aside| aside.get("usage"));
-        let folded = fold(&events, usage).map_err(|error| error.failure())?;
+        let folded =
+            fold(&events, self.completion.about.form, usage).map_err(|error| error.failure())?;
         Ok(folded.to_string().into())
     }
 
@@ -373,10 +385,12 @@ impl Started {
 }
 
 impl Ask {
-    /// The idempotency key and what it came with.
+    /// The idempotency key and what it came with; another path's are others.
     fn claim(&self) -> Option<Claim> {
         let key = self.idempotency_key.as_ref()?;
-        Some(Claim::new(self.owner, (PATH, key), self.request.body()))
+        let path = self.request.form().path();
+        let path = format!("/v1{path}");
+        Some(Claim::new(self.owner, (&path, key), self.request.body()))
     }
 }
 
@@ -384,7 +398,7 @@ fn parse_aside(aside: Bytes) -> Value {
     serde_json::from_slice(&aside).unwrap_or_default()
 }
 
-fn unknown_model(name: &str) -> Failure {
+pub(super) fn unknown_model(name: &str) -> Failure {
     let message = format!("The model `{name}` is not served here; see GET /v1/models.");
     Failure::new(Code::ModelNotFound, message)
 }

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Failure;
+use super::{Failure, placeholders::Placeholders};
 use crate::{
     openai::ChatRequest,
     stream::{Id, Log, Owner, Range, Record, Shelf, ShelfLimits, StoreError},
@@ -27,11 +27,14 @@ pub struct StoredSettings {
     /// How long they are kept.
     #[serde(with = "humantime_serde")]
     pub keep: Duration,
+    /// Ids under which there always is a completion, whatever is done to it.
+    pub placeholders: Vec<String>,
 }
 
 /// The completions that are kept, in the order in which they ended.
 pub struct Stored {
     shelf: Arc<dyn Shelf>,
+    placeholders: Placeholders,
 }
 
 /// One that is to be kept.
@@ -93,7 +96,16 @@ impl StoredSettings {
 impl Stored {
     /// The completions on a shelf.
     pub fn new(shelf: Arc<dyn Shelf>) -> Self {
-        Self { shelf }
+        Self {
+            shelf,
+            placeholders: Placeholders::default(),
+        }
+    }
+
+    /// With completions that always are there, under these ids.
+    pub fn with_placeholders(mut self, ids: &[String]) -> Self {
+        self.placeholders = Placeholders::new(ids);
+        self
     }
 
     /// Keeps one more, in place of another of its id.
@@ -128,9 +140,13 @@ impl Stored {
         let (Some(record), Ok(id)) = (self.record(owner, id).await?, Id::parse(id)) else {
             return Ok(None);
         };
+        let is_placeholder = self.placeholders.has(id.as_str());
         // Of what may change, labels are all, and they are replaced whole: nobody's are mixed.
         let Head { model, .. } = read(&record.head)?;
         let head = write(&Head { model, metadata })?;
+        if is_placeholder {
+            return as_json(&Record { head, ..record }).map(Some);
+        }
         let labelled = self.shelf.replace(owner, &id, head).await?;
         labelled.map(|record| as_json(&record)).transpose()
     }
@@ -138,6 +154,7 @@ impl Stored {
     /// Forgets one of them; whether there was one.
     pub(super) async fn remove(&self, owner: Owner, id: &str) -> Result<bool, StoreError> {
         match Id::parse(id) {
+            Ok(id) if self.placeholders.has(id.as_str()) => Ok(true),
             Ok(id) => self.shelf.remove(owner, &id, None).await,
             Err(_) => Ok(false),
         }
@@ -152,7 +169,10 @@ impl Stored {
         page: &Page,
     ) -> Result<Option<Value>, Failure> {
         let mut after = None;
-        if let Some(id) = &page.after {
+        // Placeholders are in no list: behind one of them is all that there is.
+        if let Some(id) = &page.after
+            && !self.placeholders.has(id)
+        {
             let record = self.record(owner, id).await?;
             let Some(record) = record.filter(|record| picked.has(&record.head)) else {
                 return Ok(None);
@@ -202,10 +222,18 @@ impl Stored {
             message.insert("id".to_owned(), format!("{id}-{at}").into());
             Value::Object(message)
         });
-        Ok(paged(named.collect(), page))
+        let after = page.after.clone();
+        let page = Page {
+            after: after.filter(|after| !self.placeholders.has(after)),
+            ..*page
+        };
+        Ok(paged(named.collect(), &page))
     }
 
     async fn record(&self, owner: Owner, id: &str) -> Result<Option<Record>, StoreError> {
+        if self.placeholders.has(id) {
+            return Ok(Some(self.placeholders.record(id)));
+        }
         match Id::parse(id) {
             Ok(id) => self.shelf.get(owner, &id).await,
             Err(_) => Ok(None),

@@ -173,3 +173,27 @@ async fn messages_are_named_and_paged() {
     let unknown = stored.messages(OWNER, "id-0", &page).await;
     assert_eq!(unknown.expect("an answer"), None);
 }
+
+#[tokio::test]
+async fn a_placeholder_is_always_there_and_in_no_list() {
+    let always = ["always".to_owned()];
+    let stored = stored(&["a"]).await.with_placeholders(&always);
+    let label = || BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+    for _ in 0..2 {
+        assert!(matches!(stored.get(OWNER, "always").await, Ok(Some(_))));
+        let labelled = stored.label(OWNER, "always", label()).await;
+        let labelled = labelled.expect("an answer").expect("a placeholder");
+        assert!(labelled.ends_with(br#""metadata":{"k":"v"}}"#));
+        assert!(matches!(stored.remove(OWNER, "always").await, Ok(true)));
+    }
+    let after = Page {
+        after: Some("always".to_owned()),
+        ..page()
+    };
+    let all = stored.list(OWNER, &Picked::default(), &after).await;
+    assert_eq!(ids(&all.expect("an answer").expect("a page")), [1]);
+    let messages = stored.messages(OWNER, "always", &after).await;
+    assert!(matches!(messages, Ok(Some(_))));
+    assert!(matches!(stored.get(OWNER, "never").await, Ok(None)));
+    assert!(matches!(stored.remove(OWNER, "never").await, Ok(false)));
+}

@@ -40,14 +40,14 @@ fn render(log: &Log, end: Option<End>) -> Result<Bytes, Failure> {
     let about = About::of(log)?;
     let (events, ended) = log.snapshot();
     let end = ended.or(end);
-    let folded = fold(&events, None).map_err(|error| error.failure())?;
+    let folded = fold(&events, about.form, None).map_err(|error| error.failure())?;
     let Value::Object(folded) = folded else {
         return Err(Failure::internal());
     };
     // What a completion that has said nothing yet is known by.
     let mut view = Map::new();
     view.insert("id".to_owned(), log.id().as_str().into());
-    view.insert("object".to_owned(), "chat.completion".into());
+    view.insert("object".to_owned(), about.form.object().into());
     view.insert("created".to_owned(), about.created.into());
     view.insert("model".to_owned(), about.model.into());
     view.extend(folded);

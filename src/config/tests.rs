@@ -88,7 +88,7 @@ const WRONG: [(&str, &[&str]); 19] = [
     ),
     (
         "[[models]]\nname = \"*\"\nupstreams = []",
-        &["config:3: models[0].upstreams: ", "exactly one"],
+        &["config:3: models[0].upstreams: ", "at least one upstream"],
     ),
     (
         "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\", key_env = \"NO\" }]",

@@ -17,6 +17,8 @@ use crate::{
 const SHORTEST: Duration = Duration::from_millis(10);
 /// Requests have some kilobytes each, and their answers' times as much again.
 const MOST_REQUESTS: usize = 1_000_000;
+/// More than anybody asks one after the other.
+const MOST_UPSTREAMS: usize = 32;
 /// Small enough for any machine, large enough for any chunk.
 const SMALLEST: usize = 1024;
 
@@ -135,19 +137,30 @@ fn models(config: &Config) -> Result<(), Wrong> {
                 "expected a name, or a pattern such as `gpt-*`",
             );
         }
-        let [upstream] = &model.upstreams[..] else {
-            let reason = format!(
-                "expected exactly one upstream, found {}",
-                model.upstreams.len()
-            );
+        match (model.mock, &model.upstreams[..]) {
+            (true, [_, ..]) => {
+                let reason = "expected none beside `mock = true`";
+                return wrong(&key("upstreams"), reason);
+            }
+            (false, []) => {
+                let reason = "expected at least one upstream, or `mock = true`";
+                return wrong(&key("upstreams"), reason);
+            }
+            (true, []) | (false, [_, ..]) => {}
+        }
+        if model.upstreams.len() > MOST_UPSTREAMS {
+            let reason = format!("expected {MOST_UPSTREAMS} at most");
             return wrong(&key("upstreams"), reason);
-        };
+        }
         let limits = Limits {
             event_bytes: config.stream.event_bytes,
             whole_bytes: config.stream.log_bytes,
         };
-        if let Err(error) = Upstream::new(upstream, model.connect, limits) {
-            return wrong(&key(&format!("upstreams[0].{}", error.key)), error.reason);
+        for (place, upstream) in model.upstreams.iter().enumerate() {
+            if let Err(error) = Upstream::new(upstream, model.connect, limits) {
+                let key = key(&format!("upstreams[{place}].{}", error.key));
+                return wrong(&key, error.reason);
+            }
         }
     }
     Ok(())

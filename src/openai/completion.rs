@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ErrorBody, Role, Usage};
+use super::{ErrorBody, Role, TextCompletionView, Usage};
 
 /// The reply to a request without `stream`. Upstreams may add members of their own.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -47,6 +47,16 @@ pub struct ChatCompletionView {
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
+}
+
+/// A completion of either API as far as it has come.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CompletionView {
+    /// A chat completion.
+    Chat(ChatCompletionView),
+    /// A legacy completion.
+    Text(TextCompletionView<'static>),
 }
 
 /// How far a completion is.

@@ -31,6 +31,7 @@ pub(super) struct Edits<'a> {
 pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, JsonError> {
     let mut members = Vec::new();
     let mut wants_usage = edits.asks_usage;
+    let mut unnamed = edits.model.map(named);
     let mut walk = Walk::new(body);
     walk.object(|walk, member| {
         let kind = walk.peek();
@@ -48,14 +49,16 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
                 Cow::Owned([br#""stream_options":"#, &options[..]].concat())
             }
             (b"model", Some(model)) => {
-                let name = serde_json::Value::from(model).to_string();
-                Cow::Owned([br#""model":"#, name.as_bytes()].concat())
+                unnamed = None;
+                Cow::Owned(named(model))
             }
             _ => Cow::Borrowed(bytes),
         };
         members.push(text);
         Ok(())
     })?;
+    // Moderations have a model when they name none.
+    members.extend(unnamed.map(Cow::Owned));
     if edits.sets_stream {
         members.push(Cow::Borrowed(br#""stream":true"#));
     }
@@ -64,6 +67,12 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
         members.push(Cow::Owned(options));
     }
     Ok(object(&members).into())
+}
+
+/// The member that names the model.
+fn named(model: &str) -> Vec<u8> {
+    let name = serde_json::Value::from(model).to_string();
+    [br#""model":"#, name.as_bytes()].concat()
 }
 
 /// The options with `include_usage` set.
@@ -168,6 +177,10 @@ mod tests {
         assert_eq!(
             edited(r#"{"model":"a","n":1}"#, Some("b\"c"), false),
             r#"{"model":"b\"c","n":1}"#
+        );
+        assert_eq!(
+            edited(r#"{"n":1}"#, Some("b"), false),
+            r#"{"n":1,"model":"b"}"#
         );
     }
 }

@@ -57,3 +57,25 @@ pub struct Invalid {
     /// The field's path, such as `messages[0].role`.
     pub param: Option<String>,
 }
+
+impl Invalid {
+    /// Checks that a model has a name.
+    ///
+    /// # Errors
+    /// [`Invalid`] when it is empty.
+    pub(super) fn unless_named(model: &str) -> Result<(), Self> {
+        if model.is_empty() {
+            let why = "expected the name of a model, got an empty string";
+            return Err(Self::at("model", why));
+        }
+        Ok(())
+    }
+
+    /// A field that is wrong, and why.
+    pub fn at(param: &str, why: &str) -> Self {
+        Self {
+            message: format!("{param}: {why}"),
+            param: Some(param.to_owned()),
+        }
+    }
+}

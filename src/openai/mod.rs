@@ -5,23 +5,38 @@
 mod chunk;
 mod completion;
 mod edit;
+mod embedding;
 mod error;
+mod form;
 mod int;
 pub mod json;
 mod message;
 mod model;
-mod object;
+mod moderation;
+pub mod object;
 mod request;
 mod scan;
+mod text;
+mod text_input;
+mod unary;
 
 pub use chunk::{
     ChatChunk, ChunkChoice, Delta, FunctionDelta, Logprobs, TokenLogprob, ToolCallDelta,
     TopLogprob, Usage,
 };
-pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, Status};
+pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, CompletionView, Status};
+pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
+pub use form::Form;
 pub use int::Int;
 pub use message::{Content, Message, Part, Role};
-pub use model::{Model, ModelList};
+pub use model::{Model, ModelDeleted, ModelList};
+pub use moderation::{
+    CATEGORIES, Category, Moderation, ModerationInput, ModerationParams, ModerationPart,
+    ModerationResult,
+};
 pub use request::{ChatParams, ChatRequest, MAX_CHOICES, Stop, StreamOptions};
 pub use scan::{Facts, scan};
+pub use text::{TextChoice, TextCompletion, TextCompletionView, TextParams};
+pub use text_input::TextInput;
+pub use unary::{Params, UnaryRequest};

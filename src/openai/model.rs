@@ -49,3 +49,15 @@ impl ModelList {
         }
     }
 }
+
+/// What is left of a deleted model.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelDeleted {
+    /// Its name.
+    pub id: String,
+    /// Always `model`.
+    #[schema(pattern = "^model$")]
+    pub object: &'static str,
+    /// It is gone.
+    pub deleted: bool,
+}

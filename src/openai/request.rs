@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
 use super::{
-    Int, Invalid, Message,
+    Form, Int, Invalid, Message, TextParams,
     edit::{self, Edits},
     json::Walk,
     object::{self, Object},
@@ -20,7 +20,7 @@ pub const MAX_CHOICES: i64 = 128;
 
 /// The body of `POST /v1/chat/completions`. Members that are not listed are passed on to
 /// the upstream as they came.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct ChatParams {
     /// The model's public name.
     #[schema(min_length = 1, example = "tokenfall-mock")]
@@ -135,7 +135,9 @@ impl<'de> Deserialize<'de> for Stop {
 pub struct ChatRequest {
     /// What is read of it.
     pub params: ChatParams,
-    body: Bytes,
+    /// What a legacy completion has beside that, and a chat has not.
+    pub text: Option<TextParams>,
+    pub(super) body: Bytes,
 }
 
 impl ChatRequest {
@@ -145,19 +147,24 @@ impl ChatRequest {
     /// [`Invalid`] says which field is wrong, why, and what is allowed.
     pub fn parse(body: Bytes) -> Result<Self, Invalid> {
         let Object(params) = read::<Object<ChatParams>>(&body)?;
-        let refuse = |param: &str, message: &str| {
-            Err(Invalid {
-                message: format!("{param}: {message}"),
-                param: Some(param.to_owned()),
-            })
-        };
-        if params.model.is_empty() {
-            return refuse("model", "expected the name of a model, got an empty string");
-        }
+        Invalid::unless_named(&params.model)?;
         if params.messages.is_empty() {
-            return refuse("messages", "expected at least one message, got none");
+            let why = "expected at least one message, got none";
+            return Err(Invalid::at("messages", why));
         }
-        Ok(Self { params, body })
+        Ok(Self {
+            params,
+            text: None,
+            body,
+        })
+    }
+
+    /// By which API it came.
+    pub fn form(&self) -> Form {
+        match self.text {
+            None => Form::Chat,
+            Some(_) => Form::Text,
+        }
     }
 
     /// The client wants an event stream.
@@ -183,12 +190,18 @@ impl ChatRequest {
 
     /// How many choices are asked for.
     pub fn choices(&self) -> u32 {
+        if let Some(text) = &self.text {
+            return u32::try_from(text.choices()).unwrap_or(1);
+        }
         let n = self.params.n.map_or(1, Int::get);
         u32::try_from(n).unwrap_or(1)
     }
 
     /// The most tokens that each choice may have.
     pub fn max_tokens(&self) -> Option<usize> {
+        if let Some(text) = &self.text {
+            return Some(text.max_tokens());
+        }
         let limit = self.params.max_completion_tokens.or(self.params.max_tokens);
         limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX))
     }

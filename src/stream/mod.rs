@@ -41,3 +41,5 @@ pub use store_settings::{OnUnavailable, StoreKind, StoreSettings};
 
 #[cfg(test)]
 use self::redis::test_server::TestRedis;
+#[cfg(test)]
+mod schedule_tests;

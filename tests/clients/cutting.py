@@ -7,10 +7,12 @@ whole to HTTP.
 
 import contextlib
 import http.client
+import itertools
 import os
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -23,19 +25,22 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 @dataclass
 class Cut:
-    """Where the body of one event stream ends, and how."""
+    """Where the body of one event stream ends, how, and what is done `then`."""
 
     at: int
     how: str
+    then: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 @dataclass
 class Asked:
-    """One request."""
+    """One request, and what it was answered with."""
 
     method: str
     target: str
     headers: dict[str, str]
+    server: str
+    status: int | None = None
 
 
 @dataclass
@@ -52,13 +57,12 @@ class CuttingProxy:
 
 
 @contextlib.contextmanager
-def cutting(url: str):
-    """Yields a `CuttingProxy` in front of the server at `url`."""
-    proxy = CuttingProxy("")
+def cutting(*urls: str):
+    """Yields a `CuttingProxy` in front of the servers at `urls`, which take turns."""
+    proxy, in_turn = CuttingProxy(""), itertools.cycle(urls)
 
     class Handler(_Handler):
-        server_address = urlsplit(url).netloc
-        cuts = proxy
+        cuts, servers = proxy, in_turn
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
         # Connections that a client holds open are not waited for.
@@ -84,10 +88,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.cuts.asked.append(Asked(self.command, self.path, headers))
-        with contextlib.closing(http.client.HTTPConnection(self.server_address, timeout=30)) as upstream:
+        asked = Asked(self.command, self.path, headers, next(self.servers))
+        self.cuts.asked.append(asked)
+        with contextlib.closing(http.client.HTTPConnection(urlsplit(asked.server).netloc, timeout=30)) as upstream:
             upstream.request(self.command, self.path, body or None, headers | {"connection": "close"})
             reply = upstream.getresponse()
+            asked.status = reply.status
             if reply.getheader("content-type", "").startswith("text/event-stream"):
                 self.send_events(reply, self.cuts.plan.pop(0) if self.cuts.plan else None)
             else:
@@ -111,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             left = None if left is None else max(0, left - len(piece))
         if left == 0:
             self.cuts.made.append(cut)
+            cut.then()
             if cut.how == "fin":
                 return
             if cut.how == "reset":

@@ -20,6 +20,11 @@ pub(crate) struct Connection {
 
 /// A POST of a JSON body to the chat completions.
 pub(crate) fn post(body: impl AsRef<[u8]>, headers: &[(&str, &str)]) -> Vec<u8> {
+    post_to("/v1/chat/completions", body, headers)
+}
+
+/// A POST of a JSON body.
+pub(crate) fn post_to(path: &str, body: impl AsRef<[u8]>, headers: &[(&str, &str)]) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len().to_string();
     let mut all = vec![
@@ -27,7 +32,7 @@ pub(crate) fn post(body: impl AsRef<[u8]>, headers: &[(&str, &str)]) -> Vec<u8> 
         ("content-length", &length[..]),
     ];
     all.extend(headers);
-    [&request("POST", "/v1/chat/completions", &all)[..], body].concat()
+    [&request("POST", path, &all)[..], body].concat()
 }
 
 /// A request's head. The host is `localhost` unless the headers name another.

@@ -14,16 +14,21 @@
 )]
 
 mod chunks;
+mod failover;
 mod gate;
 mod http;
 mod proxy;
+mod redis;
 mod reply;
 mod upstream;
 
 mod bad_input;
 mod hostile;
+mod http2;
+mod legacy;
 mod mock;
 mod pages;
 mod resume;
 mod scenarios;
 mod terminal;
+mod unary;

@@ -7,7 +7,9 @@ mod cuts;
 mod follow;
 mod idempotency;
 mod many;
+mod nodes;
 mod policies;
+mod rush;
 mod stored;
 mod tickets;
 

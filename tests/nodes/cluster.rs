@@ -1,85 +1,25 @@
-//! A Redis, nodes on it, and what they reply.
+//! Nodes on one Redis, and what they reply.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
+pub(crate) use crate::redis::Redis;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_tokenfall");
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 pub(crate) const ASK: &str =
     r#"{"model":"m","stream":true,"seed":7,"messages":[{"role":"user","content":"Tell me é"}]}"#;
 
-/// A redis-server without persistence, ended with this process at the latest.
-pub(crate) struct Redis {
-    port: u16,
-    shell: Option<Child>,
-}
-
-impl Redis {
-    pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let mut redis = Self { port, shell: None };
-        redis.start_again();
-        redis
-    }
-
-    pub(crate) fn start_again(&mut self) {
-        // The shell ends the server when its own input does.
-        let script = format!(
-            "command -v redis-server >/dev/null || exit 9
-             redis-server --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
-             cat >/dev/null; kill -KILL $!; wait",
-            self.port
-        );
-        let mut shell = Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if let Ok(Some(_)) = shell.try_wait() {
-                panic!("redis-server was not found: scripts/setup installs it");
-            }
-            std::thread::yield_now();
-        }
-        self.shell = Some(shell);
-    }
-
-    /// The names of all keys.
-    pub(crate) fn keys(&self) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
-        stream.write_all(b"KEYS *\r\nQUIT\r\n").expect("sent");
-        let mut keys = String::new();
-        stream.read_to_string(&mut keys).expect("an answer");
-        keys
-    }
-
-    pub(crate) fn stop(&mut self) {
-        if let Some(mut shell) = self.shell.take() {
-            drop(shell.stdin.take());
-            shell.wait().expect("its end");
-        }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// A node. It is killed when it is dropped.
 pub(crate) struct Node {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Node {
@@ -96,10 +36,7 @@ impl Node {
             .args(["--port", "0"])
             .env("TOKENFALL__SERVER__LOG", "off")
             .env("TOKENFALL__STORE__KIND", "redis")
-            .env(
-                "TOKENFALL__STORE__URL",
-                format!("redis://127.0.0.1:{}", redis.port),
-            )
+            .env("TOKENFALL__STORE__URL", redis.url())
             .env("TOKENFALL__STORE__LEASE", "1s")
             .env("TOKENFALL__STORE__POLL", "100ms")
             .env("TOKENFALL__AUTH__TICKET_SECRET", "the same on every node")

@@ -8,6 +8,9 @@
 )]
 
 mod cluster;
+mod frozen;
 mod idempotency;
+#[path = "../it/redis.rs"]
+mod redis;
 mod stored;
 mod streams;

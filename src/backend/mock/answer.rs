@@ -1,12 +1,15 @@
 //! What the mock says where no scenario does.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
+    generate,
     question::{Format, Function, Question, ToolChoice},
     random::Random,
+    refusal,
     script::{Block, Call},
 };
+use crate::backend::BackendError;
 
 /// How much of the question is repeated, in characters.
 const ECHO: usize = 120;
@@ -32,20 +35,30 @@ const SENTENCES: [&str; 16] = [
 ];
 
 /// What one choice says: calls of tools, a value of the schema that is asked for, or a text.
-pub(super) fn blocks(question: &Question, random: &mut Random) -> Vec<Block> {
+///
+/// # Errors
+/// [`BackendError::Refused`] with status 400 for a schema that no value can be drawn of.
+pub(super) fn blocks(question: &Question, random: &mut Random) -> Result<Vec<Block>, BackendError> {
     let calls = called(question);
     if !calls.is_empty() {
         let calls = calls.into_iter().map(|tool| {
-            let arguments = arguments(tool, random);
-            Block::Call(call(&tool.name, arguments, random))
+            let arguments = arguments(tool, random)?;
+            Ok(Block::Call(call(&tool.name, arguments, random)))
         });
         return calls.collect();
     }
-    vec![Block::Text(match &question.format {
+    let text = match &question.format {
         Format::Text => text(question, random),
         Format::Object => json!({"answer": text(question, random)}).to_string(),
-        Format::Schema(schema) => value(schema, random),
-    })]
+        Format::Schema(schema) => {
+            let field = "response_format.json_schema.schema";
+            let value = generate::value(schema, random);
+            value
+                .map_err(|error| unsatisfiable(field, &error))?
+                .to_string()
+        }
+    };
+    Ok(vec![Block::Text(text)])
 }
 
 /// A call with an id of its own.
@@ -61,15 +74,21 @@ pub(super) fn call(name: &str, arguments: String, random: &mut Random) -> Call {
 }
 
 /// Arguments that are right for a tool.
-pub(super) fn arguments(tool: &Function, random: &mut Random) -> String {
-    match &tool.parameters {
-        Some(schema) => value(schema, random),
-        None => "{}".to_owned(),
-    }
+///
+/// # Errors
+/// [`BackendError::Refused`] with status 400 for a schema that no value can be drawn of.
+pub(super) fn arguments(tool: &Function, random: &mut Random) -> Result<String, BackendError> {
+    let arguments = generate::arguments(tool.parameters.as_ref(), random);
+    let arguments = arguments.map_err(|error| {
+        let name = &tool.name;
+        unsatisfiable("tools", &format_args!("the parameters of `{name}` {error}"))
+    });
+    Ok(arguments?.to_string())
 }
 
-fn value(_schema: &Value, _random: &mut Random) -> String {
-    "{}".to_owned()
+fn unsatisfiable(field: &str, why: &dyn std::fmt::Display) -> BackendError {
+    let message = format!("{field}: no value can be drawn of this schema: {why}");
+    refusal::invalid(field, &message)
 }
 
 /// The tools that are called: the one that must be; of those that may be, the ones that the

@@ -2,13 +2,17 @@
 //!
 //! Start at [`Mock::open`]. Who answers is decided in `cast`; what is said is a [`scenario`]'s or
 //! `answer`'s, cut into tokens by `script`, timed by `pace`, and written by `render` in the
-//! `dialect` of some server. What becomes of the bytes then is a wire plan.
+//! `dialect` of some server. `generate` draws values of a JSON Schema. What becomes of the bytes
+//! then is a wire plan.
 
 mod answer;
 mod cast;
 mod control;
 mod dialect;
+mod embeddings;
+mod generate;
 mod journal;
+mod moderations;
 mod options;
 mod pace;
 mod question;
@@ -18,6 +22,8 @@ mod render;
 pub mod scenario;
 mod script;
 mod splits;
+mod text;
+mod unary;
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -35,6 +41,7 @@ pub use pace::{Jitter, Profile};
 
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Frames, Headers, Identity, Step,
+    UnaryAnswer, UnaryCall,
 };
 use crate::{
     openai::{ChatRequest, Model, scan},
@@ -46,6 +53,7 @@ use control::{Place, QueueFull};
 use options::Options;
 use pace::Pace;
 use question::Question;
+use random::Random;
 use render::{Look, Render};
 use scenario::RawFrame;
 use script::{Block, Choice};
@@ -80,6 +88,8 @@ pub struct Settings {
     pub seed: i64,
     /// How many requests the journal remembers.
     pub journal: usize,
+    /// Vectors are written in base64 where that is asked for.
+    pub base64_embeddings: bool,
 }
 
 /// What a request gets that no scenario matches.
@@ -96,6 +106,7 @@ pub enum OnNoMatch {
 pub struct Mock {
     settings: Settings,
     control: Arc<Control>,
+    tokens: Arc<Tokens>,
     splits: Splits,
 }
 
@@ -114,7 +125,8 @@ impl Mock {
         Self {
             settings,
             control,
-            splits: Splits::new(tokens),
+            splits: Splits::new(Arc::clone(&tokens)),
+            tokens,
         }
     }
 
@@ -168,20 +180,10 @@ impl Mock {
         cast: &Cast,
     ) -> Result<Show, BackendError> {
         let (request, reply) = (&call.request, cast.reply.as_ref());
-        let mut choices = Vec::new();
-        for index in 0..request.choices() {
-            let blocks = blocks(cast, question, index)?;
-            let choice = Choice::cut(blocks, request, &self.splits).await;
-            let mut choice = choice.map_err(internal)?;
-            // A scenario's reason is its own, but for an answer that was cut short.
-            if choice.finish_reason != "length"
-                && let Some(reason) = reply.and_then(|reply| reply.finish_reason.clone())
-            {
-                choice.finish_reason = reason;
-            }
-            choices.push(choice);
-        }
-        let prompt = self.prompt_tokens(request).await.map_err(internal)?;
+        let (prompt, choices) = match &request.text {
+            None => self.chat(request, question, cast).await?,
+            Some(params) => self.text((request, params), question, cast).await?,
+        };
         let (name, profile) = &cast.profile;
         let place = self.control.place(name);
         let place = place.map_err(|QueueFull| refusal::of_status(503, None))?;
@@ -201,6 +203,42 @@ impl Mock {
         })
     }
 
+    /// What every choice of a chat says, behind the tokens of its prompt.
+    async fn chat(
+        &self,
+        request: &ChatRequest,
+        question: &Question,
+        cast: &Cast,
+    ) -> Result<(usize, Vec<Choice>), BackendError> {
+        let mut choices = Vec::new();
+        for index in 0..request.choices() {
+            let random = cast.random(Stream::Choice(index));
+            let blocks = blocks(cast, question, (index, random))?;
+            choices.push(self.choice(blocks, request, cast).await?);
+        }
+        let prompt = self.prompt_tokens(request).await.map_err(internal)?;
+        Ok((prompt, choices))
+    }
+
+    /// One choice, cut where the request says.
+    async fn choice(
+        &self,
+        blocks: Vec<Block>,
+        request: &ChatRequest,
+        cast: &Cast,
+    ) -> Result<Choice, BackendError> {
+        let choice = Choice::cut(blocks, request, &self.splits).await;
+        let mut choice = choice.map_err(internal)?;
+        // A scenario's reason is its own, but for an answer that was cut short.
+        if choice.finish_reason != "length"
+            && let Some(reply) = &cast.reply
+            && let Some(reason) = &reply.finish_reason
+        {
+            choice.finish_reason.clone_from(reason);
+        }
+        Ok(choice)
+    }
+
     /// The tokens of a prompt: those of its texts, three more for each message, one for each name,
     /// and three that open the answer (OpenAI Cookbook, "How to count tokens").
     async fn prompt_tokens(&self, request: &ChatRequest) -> Result<usize, TokensError> {
@@ -215,10 +253,13 @@ impl Mock {
 }
 
 /// What one choice says.
-fn blocks(cast: &Cast, question: &Question, index: u32) -> Result<Vec<Block>, BackendError> {
-    let mut random = cast.random(Stream::Choice(index));
+fn blocks(
+    cast: &Cast,
+    question: &Question,
+    (index, mut random): (u32, Random),
+) -> Result<Vec<Block>, BackendError> {
     let Some(scenario::Body::Blocks(written)) = cast.reply.as_ref().map(|reply| &reply.body) else {
-        return Ok(answer::blocks(question, &mut random));
+        return answer::blocks(question, &mut random);
     };
     let context = cast.context(question, index);
     let mut blocks = Vec::new();
@@ -238,7 +279,7 @@ fn blocks(cast: &Cast, question: &Question, index: u32) -> Result<Vec<Block>, Ba
                             let arguments = arguments.render(&context);
                             arguments.map_err(|error| cast.broken(&error))?
                         }
-                        (None, Some(tool)) => answer::arguments(tool, &mut random),
+                        (None, Some(tool)) => answer::arguments(tool, &mut random)?,
                         (None, None) => "{}".to_owned(),
                     };
                     let mut made = answer::call(&call.name, arguments, &mut random);
@@ -279,7 +320,7 @@ fn usage(prompt: usize, choices: &[Choice], said: Option<&Map<String, Value>>) -
 fn chunks(
     call: Rc<Call>,
     mut show: Show,
-    random: random::Random,
+    random: Random,
     (delivery, is_virtual): (Arc<Delivery>, bool),
 ) -> Chunks {
     Box::pin(stream! {
@@ -292,7 +333,9 @@ fn chunks(
             yield clock.chunk(prelude);
         }
         for (index, choice) in (0..).zip(&show.choices) {
-            yield clock.chunk(render.role(index, choice));
+            if let Some(opening) = render.opening(index, choice) {
+                yield clock.chunk(opening);
+            }
         }
         let steps = show.choices.iter().map(|c| c.pieces.len()).max().unwrap_or_default();
         for step in 0..steps {
@@ -381,6 +424,13 @@ fn raw(frames: Vec<RawFrame>, cast: &Cast) -> Frames {
 impl Backend for Mock {
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
         self.answer(call).boxed_local()
+    }
+
+    fn reply<'a>(
+        &'a self,
+        call: &'a UnaryCall,
+    ) -> LocalBoxFuture<'a, Result<UnaryAnswer, BackendError>> {
+        unary::reply(self, &call.task).boxed_local()
     }
 
     fn identity(&self, request: &ChatRequest, headers: &Headers) -> Option<Identity> {

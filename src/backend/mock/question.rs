@@ -129,7 +129,11 @@ impl Question {
                 &invalid.message,
             )
         };
-        let extras: Extras = Invalid::check(request.body()).map_err(refuse)?;
+        let extras = match request.text {
+            // A legacy completion has none of these, and a number for `logprobs`.
+            Some(_) => Extras::default(),
+            None => Invalid::check(request.body()).map_err(refuse)?,
+        };
         let params = &request.params;
         let text = |message: &Message| {
             let content = message.content.as_ref().map(Content::text);
@@ -157,7 +161,10 @@ impl Question {
             // It was parsed before.
             body: serde_json::from_slice(request.body()).unwrap_or_default(),
             model: params.model.clone(),
-            user: said_by(&[Role::User]),
+            user: match &request.text {
+                Some(text) => text.texts().to_vec(),
+                None => said_by(&[Role::User]),
+            },
             system: said_by(&[Role::System, Role::Developer]).join("\n"),
             tool_result: last.filter(is_result).map(text),
             turn: 1 + said_by(&[Role::Assistant]).len(),

@@ -6,12 +6,13 @@ use super::{
     dialect::Dialect,
     random::Random,
     script::{Choice, Piece, PieceKind},
+    text,
 };
 use crate::{
     backend::Call,
     openai::{
-        ChatChunk, ChunkChoice, Delta, FunctionDelta, Logprobs, Role, TokenLogprob, ToolCallDelta,
-        TopLogprob,
+        ChatChunk, ChunkChoice, Delta, Form, FunctionDelta, Logprobs, Role, TextChoice,
+        TokenLogprob, ToolCallDelta, TopLogprob,
     },
 };
 
@@ -62,12 +63,23 @@ impl<'a> Render<'a> {
 
     /// What some servers send before anything else.
     pub(super) fn prelude(&self) -> Option<Vec<u8>> {
+        if self.is_text() {
+            return None;
+        }
         let chunk = self.look.dialect.prelude()?;
         Some(chunk.to_string().into_bytes())
     }
 
-    /// A choice's first chunk.
-    pub(super) fn role(&self, index: u32, choice: &Choice) -> Vec<u8> {
+    /// A choice's first chunk: who speaks, or the prompt of a text that is echoed.
+    pub(super) fn opening(&self, index: u32, choice: &Choice) -> Option<Vec<u8>> {
+        if self.is_text() {
+            let has_echo = !choice.echo.is_empty();
+            return has_echo.then(|| self.text((index, &choice.echo), None, None));
+        }
+        Some(self.role(index, choice))
+    }
+
+    fn role(&self, index: u32, choice: &Choice) -> Vec<u8> {
         let delta = Delta {
             role: Some(Role::Assistant),
             content: Some(choice.begins_with_text.then_some("")),
@@ -85,6 +97,9 @@ impl<'a> Render<'a> {
         finish_reason: Option<&str>,
     ) -> Vec<u8> {
         let text = piece.text();
+        if self.is_text() {
+            return self.text((index, text), finish_reason, None);
+        }
         let function;
         let call;
         let mut delta = Delta::default();
@@ -132,6 +147,9 @@ impl<'a> Render<'a> {
 
     /// A choice's last chunk, with the usage where that stands beside it.
     pub(super) fn finish(&self, index: u32, reason: &str, usage: Option<&Value>) -> Vec<u8> {
+        if self.is_text() {
+            return self.text((index, ""), Some(reason), usage);
+        }
         let choice = ChunkChoice {
             finish_reason: Some(reason),
             ..self.plain(index, Delta::default())
@@ -141,7 +159,30 @@ impl<'a> Render<'a> {
 
     /// The usage chunk.
     pub(super) fn usage(&self, usage: &Value) -> Vec<u8> {
+        if self.is_text() {
+            return text::chunk(self.call, &[], Some(Some(usage)));
+        }
         self.write(&[], Some(Some(usage)), None)
+    }
+
+    /// A legacy completion is written, which has one form in every dialect.
+    fn is_text(&self) -> bool {
+        self.call.request.form() == Form::Text
+    }
+
+    fn text(
+        &self,
+        (index, text): (u32, &str),
+        finish_reason: Option<&str>,
+        usage: Option<&Value>,
+    ) -> Vec<u8> {
+        let choice = TextChoice {
+            text,
+            index,
+            logprobs: None,
+            finish_reason,
+        };
+        text::chunk(self.call, &[choice], self.usage_beside(usage))
     }
 
     fn plain<'b>(&self, index: u32, delta: Delta<'b>) -> ChunkChoice<'b> {
@@ -201,11 +242,16 @@ impl<'a> Render<'a> {
     fn choice(&self, choice: ChunkChoice<'_>, usage: Option<&Value>) -> Vec<u8> {
         let length = choice.delta.content.flatten().map_or(0, str::len);
         let padding = &PADDING[length % PADDING_STEP..];
-        let usage = match usage {
+        let usage = self.usage_beside(usage);
+        self.write(&[choice], usage, self.has_padding.then_some(padding))
+    }
+
+    /// What a chunk with choices says of the usage.
+    fn usage_beside<'b>(&self, usage: Option<&'b Value>) -> Option<Option<&'b Value>> {
+        match usage {
             Some(usage) => Some(Some(usage)),
             None => (self.has_usage && !self.look.dialect.merges_usage()).then_some(None),
-        };
-        self.write(&[choice], usage, self.has_padding.then_some(padding))
+        }
     }
 
     fn write(

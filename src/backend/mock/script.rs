@@ -43,6 +43,8 @@ pub(super) struct Choice {
     pub(super) finish_reason: String,
     /// Its first delta has a text, if only an empty one.
     pub(super) begins_with_text: bool,
+    /// What stands before it: the prompt of a legacy completion, where it is echoed.
+    pub(super) echo: String,
 }
 
 /// One step of a choice.
@@ -120,6 +122,7 @@ impl Choice {
             tokens: cutter.tokens,
             reasoning_tokens: cutter.reasoning_tokens,
             begins_with_text: cutter.begins_with_text,
+            echo: String::new(),
         })
     }
 }

@@ -19,8 +19,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How long after a failed attempt the next one is made: first, and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long after a failed attempt the next one is made at first.
+const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Where to connect to, in the protocol that has pushes.
 pub(super) fn client(url: &str) -> RedisResult<Client> {
@@ -128,11 +128,11 @@ impl Link {
 
     /// Connects, watches the connection with a ping every `every`, and connects again.
     pub(super) async fn keep(&self, every: Duration) {
-        let mut backoff = BACKOFF.0;
+        let mut backoff = BACKOFF;
         loop {
             match self.connect().await {
                 Ok(connection) => {
-                    backoff = BACKOFF.0;
+                    backoff = BACKOFF;
                     tracing::info!("connected to Redis");
                     let since = Instant::now();
                     self.current.send_replace(Some(Current {
@@ -146,7 +146,8 @@ impl Link {
                 Err(error) => tracing::debug!(%error, "Redis cannot be reached"),
             }
             sleep(backoff).await;
-            backoff = (backoff * 2).min(BACKOFF.1);
+            // A writer has to be back before the others have waited for a lease.
+            backoff = (backoff * 2).min(self.patience / 2);
         }
     }
 

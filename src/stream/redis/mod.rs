@@ -240,6 +240,8 @@ mod loss_tests;
 #[cfg(test)]
 mod nodes_tests;
 #[cfg(test)]
+mod pause_tests;
+#[cfg(test)]
 mod shelf_tests;
 #[cfg(test)]
 pub(super) mod test_server;

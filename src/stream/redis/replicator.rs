@@ -23,8 +23,8 @@ use crate::stream::{Cursor, Grace, Log, Reader, Seq, log::Serving};
 const WINDOW: Duration = Duration::from_millis(20);
 /// The size at which a batch is full.
 const BATCH_BYTES: usize = 16 * 1024;
-/// How long after a failed write the next one is made: first, and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How long after a failed write the next one is made at first.
+const BACKOFF: Duration = Duration::from_millis(20);
 
 /// Copies one log.
 pub(super) struct Replicator {
@@ -86,11 +86,11 @@ impl Replicator {
     }
 
     async fn copy(&mut self) {
-        let mut backoff = BACKOFF.0;
+        let mut backoff = BACKOFF;
         loop {
             self.wait().await;
             match self.step().await {
-                Ok(Next::Go) => backoff = BACKOFF.0,
+                Ok(Next::Go) => backoff = BACKOFF,
                 Ok(Next::Stop) => return,
                 Err(error) => {
                     tracing::debug!(completion.id = %self.log.id(), %error, "not copied");
@@ -103,7 +103,7 @@ impl Replicator {
                         return;
                     }
                     sleep(backoff).await;
-                    backoff = (backoff * 2).min(BACKOFF.1);
+                    backoff = (backoff * 2).min(self.shared.patience / 2);
                 }
             }
         }

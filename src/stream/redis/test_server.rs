@@ -1,4 +1,5 @@
-//! A redis-server of a test's own, and stores on it.
+//! A redis-server of a test's own, and stores on it. `TOKENFALL_TEST_REDIS` names another binary,
+//! such as Valkey's.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -30,8 +31,9 @@ impl TestRedis {
     pub(in crate::stream) fn start_again(&mut self) {
         // The shell ends the server when its input does, so also when the test is killed.
         let script = format!(
-            "command -v redis-server >/dev/null || exit 9
-             redis-server --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
+            "server=${{TOKENFALL_TEST_REDIS:-redis-server}}
+             command -v \"$server\" >/dev/null || exit 9
+             \"$server\" --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
              cat >/dev/null; kill -CONT $!; kill -KILL $!; wait",
             self.port
         );

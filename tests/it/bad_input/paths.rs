@@ -8,7 +8,7 @@ fn an_unknown_path_is_a_404_that_says_what_is_served() {
     for path in [
         "/v1",
         "/v1/",
-        "/v1/embeddings",
+        "/v1/embedding",
         "/v1/chat/completions/",
         "/%00",
     ] {
@@ -29,7 +29,8 @@ fn a_wrong_method_is_a_405_that_says_which_is_right() {
         ("DELETE", "/v1/chat/completions", "GET, POST"),
         ("GET", "/v1/chat/completions/some-id/cancel", "POST"),
         ("POST", "/v1/models", "GET"),
-        ("DELETE", "/v1/models/some/model", "GET"),
+        ("PUT", "/v1/models/some/model", "GET, DELETE"),
+        ("GET", "/v1/embeddings", "POST"),
         ("POST", "/readyz", "GET"),
         ("POST", "/openapi.json", "GET"),
         ("POST", "/docs", "GET"),

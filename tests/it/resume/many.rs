@@ -98,7 +98,9 @@ fn a_reader_that_takes_nothing_is_cut_off_and_can_resume_and_costs_the_others_no
 
 #[test]
 fn a_thousand_readers_of_one_stream_get_the_same_bytes_in_little_memory() {
-    let server = Process::start(&[("TOKENFALL__MOCK__PROFILE", "local")]);
+    // No heartbeat, however busy the machine is.
+    let patient = ("TOKENFALL__STREAM__COMMIT_AFTER", "1m");
+    let server = Process::start(&[("TOKENFALL__MOCK__PROFILE", "local"), patient]);
     let mut first = Connection::open(server.address);
     first.send(&post(STREAM, &[]));
     let head = first.head();

@@ -133,7 +133,7 @@ fn what_was_not_asked_to_be_kept_is_not() {
     let id = id_of(&fetch(server.address(), &post(WHOLE, &[])));
     get(server.address(), &path(&id, "/messages"), &[]).assert_refused(404, "not_stored");
     let _ = open(server.address(), &path(&id, ""), &[]).reply();
-    for bad in ["limit=0", "limit=101", "limit=x", "order=up"] {
+    for bad in ["limit=-1", "limit=101", "limit=x", "order=up"] {
         let reply = get(
             server.address(),
             &format!("/v1/chat/completions?{bad}"),

@@ -13,7 +13,9 @@ const KEY: (&str, &str) = ("authorization", "Bearer ka");
 
 fn server() -> TestServer {
     let keys = "[auth]\nkeys = [{ name = 'a', key = 'ka' }]\nticket_secret = 's'\n";
-    spawn(&format!("{keys}[mock]\nprofile = 'instant'")).expect("a server")
+    // No heartbeat, however busy the machine is.
+    let patient = "[stream]\ncommit_after = '1m'\n";
+    spawn(&format!("{keys}{patient}[mock]\nprofile = 'instant'")).expect("a server")
 }
 
 /// A stream's reply, its id and its ticket.

@@ -42,69 +42,75 @@ impl Drop for Folder {
     }
 }
 
+/// A scenario that cannot be, and what its error says.
+const WRONG: [(&str, &[&str]); 17] = [
+    (
+        "match: [gpt-4]\nreply: {text: x}",
+        &["a.yaml:1: match", "an object"],
+    ),
+    ("reply: {text: x", &["a.yaml:1"]),
+    (
+        "reply:\n  text: x\ncolour: red",
+        &["a.yaml:3", "colour", "priority"],
+    ),
+    (
+        "match: {}\nreply:\n  txt: x",
+        &["a.yaml:3: reply", "txt", "blocks"],
+    ),
+    (
+        "reply:\n  text: x\n  raw: []",
+        &["a.yaml:2: reply", "exactly one of"],
+    ),
+    (
+        "reply:\n  blocks:\n    - text: x\n      refusal: y",
+        &["reply.blocks[0]", "exactly one of"],
+    ),
+    (
+        "reply:\n  blocks:\n    - tool_calls: []",
+        &["reply.blocks[0]", "at least one call"],
+    ),
+    (
+        "match:\n  last_user: {regex: '('}\nreply: {text: x}",
+        &["a.yaml:2: match.last_user", "unclosed group"],
+    ),
+    (
+        "match:\n  jmespath: 'a ='\nreply: {text: x}",
+        &["a.yaml:2: match.jmespath", "JMESPath"],
+    ),
+    (
+        "match:\n  turn: x\nreply: {text: x}",
+        &["a.yaml:2: match.turn"],
+    ),
+    (
+        "reply:\n  text: |\n    a\n    {{ b",
+        &["reply", "template", "line 2 of the text"],
+    ),
+    (
+        "reply: {text: x}\nfault: explode",
+        &["a.yaml:2: fault", "unknown fault `explode`"],
+    ),
+    (
+        "reply: {text: x}\nwire: bytes=0",
+        &["a.yaml:2: wire", "`bytes=0`"],
+    ),
+    (
+        "reply: {text: x}\nspeed: 0",
+        &["a.yaml:2: speed", "from 0.001"],
+    ),
+    (
+        "reply: {error: {status: 200}}",
+        &["status", "from 400 to 599"],
+    ),
+    ("description: nothing", &["a.yaml:1", "reply: missing"]),
+    (
+        "reply: {text: x}\nsequence: [{text: y}]",
+        &["sequence", "either this or `reply`"],
+    ),
+];
+
 #[test]
 fn an_error_names_file_line_field_and_what_is_allowed() {
-    let cases: [(&str, &[&str]); 16] = [
-        ("reply: {text: x", &["a.yaml:1"]),
-        (
-            "reply:\n  text: x\ncolour: red",
-            &["a.yaml:3", "colour", "priority"],
-        ),
-        (
-            "match: {}\nreply:\n  txt: x",
-            &["a.yaml:3: reply", "txt", "blocks"],
-        ),
-        (
-            "reply:\n  text: x\n  raw: []",
-            &["a.yaml:2: reply", "exactly one of"],
-        ),
-        (
-            "reply:\n  blocks:\n    - text: x\n      refusal: y",
-            &["reply.blocks[0]", "exactly one of"],
-        ),
-        (
-            "reply:\n  blocks:\n    - tool_calls: []",
-            &["reply.blocks[0]", "at least one call"],
-        ),
-        (
-            "match:\n  last_user: {regex: '('}\nreply: {text: x}",
-            &["a.yaml:2: match.last_user", "unclosed group"],
-        ),
-        (
-            "match:\n  jmespath: 'a ='\nreply: {text: x}",
-            &["a.yaml:2: match.jmespath", "JMESPath"],
-        ),
-        (
-            "match:\n  turn: x\nreply: {text: x}",
-            &["a.yaml:2: match.turn"],
-        ),
-        (
-            "reply:\n  text: |\n    a\n    {{ b",
-            &["reply", "template", "line 2 of the text"],
-        ),
-        (
-            "reply: {text: x}\nfault: explode",
-            &["a.yaml:2: fault", "unknown fault `explode`"],
-        ),
-        (
-            "reply: {text: x}\nwire: bytes=0",
-            &["a.yaml:2: wire", "`bytes=0`"],
-        ),
-        (
-            "reply: {text: x}\nspeed: 0",
-            &["a.yaml:2: speed", "from 0.001"],
-        ),
-        (
-            "reply: {error: {status: 200}}",
-            &["status", "from 400 to 599"],
-        ),
-        ("description: nothing", &["a.yaml:1", "reply: missing"]),
-        (
-            "reply: {text: x}\nsequence: [{text: y}]",
-            &["sequence", "either this or `reply`"],
-        ),
-    ];
-    for (source, expected) in cases {
+    for (source, expected) in WRONG {
         let folder = Folder::new("errors");
         folder.write("a.yaml", source);
         let error = load(folder.path()).expect_err(source).to_string();

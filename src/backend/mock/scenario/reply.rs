@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Context, Template, TemplateError, schema::schema_of};
+use crate::openai::object;
 
 /// An answer: exactly one of `text`, `blocks`, `error` and `raw`, and what is told beside it.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,7 +52,7 @@ struct Written {
     #[schema(min_items = 1)]
     blocks: Option<Vec<Block>>,
     /// An HTTP error in place of an answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     error: Option<ErrorReply>,
     /// The bytes of the answer's body, sent as they are; the log has them so too.
     #[serde(default)]

@@ -1,0 +1,113 @@
+//! What is answered in one piece: no log, no id, nothing to come back to.
+
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    select,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Failure, Service,
+    pump::{late, millis},
+    service::unknown_model,
+};
+use crate::{
+    backend::{Chunk, Route, UnaryCall},
+    openai::Facts,
+};
+
+/// An answer in one piece.
+#[derive(Debug)]
+pub struct Reply {
+    /// The upstream's headers for the client.
+    pub headers: Vec<(String, String)>,
+    /// A JSON object.
+    pub json: Bytes,
+}
+
+impl Service {
+    /// Answers in one piece. It is cancelled, also at the upstream, by dropping what this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Failure`] for an unknown model, a server that stops, and what goes wrong upstream.
+    pub async fn reply(&self, call: UnaryCall) -> Result<Reply, Failure> {
+        let pumps = &self.shared.pumps;
+        if pumps.is_draining() {
+            return Err(Failure::shutting_down());
+        }
+        let model = call.task.model();
+        let Some(route) = self.router.route(model) else {
+            return Err(unknown_model(model));
+        };
+        let _under_way = pumps.hold();
+        let (start, total) = (Instant::now(), route.clocks.total);
+        let stopping = pumps.stopping();
+        let reply = select! {
+            biased;
+            answer = ask(route, &call) => answer,
+            () = stopping.cancelled() => Err(Failure::shutting_down()),
+            () = sleep(total) => Err(late("the whole answer", total)),
+        };
+        let outcome = reply
+            .as_ref()
+            .map_or_else(|f| f.code().label(), |_| "completed");
+        let (task, duration_ms) = (call.task.label(), millis(start.elapsed()));
+        tracing::info!(
+            model,
+            task,
+            end = outcome,
+            duration_ms,
+            "answered in one piece"
+        );
+        reply
+    }
+}
+
+/// Asks one upstream after the other.
+async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
+    let mut targets = route.order().into_iter().peekable();
+    loop {
+        let Some(target) = targets.next() else {
+            return Err(Failure::internal());
+        };
+        let mut attempt = target.health.begin();
+        let answer = target.backend.reply(call).await.map_err(Failure::from);
+        let reply = answer.and_then(|answer| {
+            let json = checked(&answer.body)?;
+            let headers = answer.headers;
+            Ok(Reply { headers, json })
+        });
+        match reply {
+            Err(failure) if failure.is_upstreams() => {
+                attempt.bad(failure.retry_after());
+                if targets.peek().is_none() {
+                    return Err(failure);
+                }
+            }
+            Err(failure) => return Err(failure),
+            Ok(reply) => {
+                attempt.good();
+                return Ok(reply);
+            }
+        }
+    }
+}
+
+/// The body as it came, but for a top-level `"error": null`; an error that is one is a failure.
+fn checked(body: &Chunk) -> Result<Bytes, Failure> {
+    if let Some(error) = body.facts.error.clone() {
+        return Err(Failure::reported(&body.json[error]));
+    }
+    if body.facts.null_error.is_none() {
+        return Ok(body.json.clone());
+    }
+    let facts = Facts {
+        // The id names nothing of ours.
+        id: None,
+        ..body.facts.clone()
+    };
+    let mut json = BytesMut::with_capacity(body.json.len());
+    facts.rewrite(&body.json, "", None, &mut json);
+    Ok(json.freeze())
+}
