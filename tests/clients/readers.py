@@ -42,7 +42,8 @@ class Reader:
             input=json.dumps(cases),
             capture_output=True,
             text=True,
-            timeout=150,
+            # Half a minute where nothing else runs.
+            timeout=500,
         )
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
         return [Read(**read) for read in json.loads(run.stdout)]

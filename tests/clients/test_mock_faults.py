@@ -23,6 +23,9 @@ OTHER = {
 }
 
 
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture(scope="module")
 def mock():
     with tokenfall_mock.start("--instant", prompts=REPOSITORY / "prompts", binary=BINARY) as mock:

@@ -37,6 +37,9 @@ FAILS_AT_BOM = {("LangChain", "structured-output"): "pydantic_core.ValidationErr
 ROLE_IS_ELSEWHERE = {"azure", "ollama", "openrouter"}
 
 
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture(scope="module")
 def shipped(serve):
     quiet = {"TOKENFALL__SERVER__LOG": "off"}
