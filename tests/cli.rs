@@ -53,6 +53,7 @@ impl Running {
             .args(args)
             .envs(settings.iter().copied())
             .env("TOKENFALL__SERVER__LOG", "off")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -271,6 +272,18 @@ fn a_stop_lets_a_live_stream_finish() {
     stream.read_to_string(&mut rest).expect("the rest");
     assert!(rest.contains("\"finish_reason\":\"stop\""), "{rest}");
     assert!(rest.ends_with("data: [DONE]\n\n\r\n0\r\n\r\n"), "{rest}");
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn it_stops_when_its_input_ends_if_told_to() {
+    let mut running = Running::start(&["--port", "0", "--stop-at-eof"], &[]);
+    running.child.stdin = None;
+    assert_eq!(running.code(), Some(0));
+    let mut running = Running::start(&["--port", "0", "--instant"], &[]);
+    running.child.stdin = None;
+    drop(running.open_stream());
+    running.signal(Signal::TERM);
     assert_eq!(running.code(), Some(0));
 }
 

@@ -96,6 +96,9 @@ struct ServeArgs {
     /// What a request gets that no cassette has: error, mock, or record (with --upstream)
     #[arg(long, value_name = "WHAT", requires = "cassettes")]
     on_miss: Option<String>,
+    /// Stop when standard input ends: whoever started the server is gone then, however it ended
+    #[arg(long)]
+    stop_at_eof: bool,
 }
 
 /// Runs what the command line says.

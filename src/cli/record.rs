@@ -52,5 +52,5 @@ pub(super) fn run(args: RecordArgs) -> ExitCode {
     flags.push(set("mock.rerecord", Value::Boolean(true)));
     // An exchange is kept whole, also when its client has seen enough of it.
     flags.push(set("stream.on_disconnect", "detach".into()));
-    serve::run_with(file.as_deref(), flags)
+    serve::run_with(file.as_deref(), flags, false)
 }

@@ -2,13 +2,18 @@
 
 use std::{
     future::Future,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 use toml::{Table, Value};
 
 use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
@@ -25,11 +30,12 @@ const PROMPTS: &str = "prompts";
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     let file = args.config.config.clone();
-    run_with(file.as_deref(), flags(args))
+    let stops_at_eof = args.stop_at_eof;
+    run_with(file.as_deref(), flags(args), stops_at_eof)
 }
 
-/// Serves with these settings.
-pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>) -> ExitCode {
+/// Serves with these settings, and stops at the end of standard input if that is asked for.
+pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>, stops_at_eof: bool) -> ExitCode {
     let mut config = match Config::load(file, flags) {
         Ok(config) => config,
         Err(error) => return fail(WRONG_INPUT, &error),
@@ -41,7 +47,7 @@ pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>) -> ExitCode {
     raise_open_files();
     let upstream = upstream(&config);
     let on_listening = |l: &Listening| greet(l.address, &upstream);
-    match server::run(config, on_listening, stop) {
+    match server::run(config, on_listening, || stop(stops_at_eof)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::File(error)) => fail(WRONG_INPUT, &error),
         Err(error) => fail(FAILED, &error),
@@ -55,11 +61,12 @@ pub(super) fn use_prompts(config: &mut Config) {
     }
 }
 
-/// Resolves at the first signal; a second Ctrl-C ends the process at once. Signals are caught
-/// from the call on.
-fn stop() -> impl Future<Output = ()> {
+/// Resolves at the first signal, or when standard input ends if it is to; a second Ctrl-C ends the
+/// process at once. Signals are caught from the call on.
+fn stop(at_eof: bool) -> impl Future<Output = ()> {
     let interrupt = signal(SignalKind::interrupt());
     let terminate = signal(SignalKind::terminate());
+    let eof = at_eof.then(end_of_input);
     async move {
         let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
             tracing::warn!("signals cannot be caught; a stop will not drain");
@@ -70,6 +77,7 @@ fn stop() -> impl Future<Output = ()> {
                 warn("Finishing the streams under way; Ctrl-C again stops at once.\n");
             }
             _ = terminate.recv() => {}
+            Some(_) = async { Some(eof?.await) } => {}
         }
         #[expect(
             clippy::disallowed_methods,
@@ -80,6 +88,20 @@ fn stop() -> impl Future<Output = ()> {
             std::process::exit(INTERRUPTED);
         });
     }
+}
+
+/// Resolves when standard input ends. What comes on it is nobody's.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    // A thread of its own: a read that waits cannot be cancelled, and a runtime that stops would
+    // wait for it.
+    thread::spawn(move || {
+        // What cannot be read has ended.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        // Nobody listens where the server has stopped already.
+        let _ = sender.send(());
+    });
+    receiver
 }
 
 /// The flags as settings.
