@@ -15,6 +15,7 @@ mod journal;
 mod moderations;
 mod options;
 mod pace;
+mod play;
 mod question;
 mod random;
 mod refusal;
@@ -22,15 +23,14 @@ mod render;
 mod replay;
 pub mod scenario;
 mod script;
+mod settings;
 mod splits;
 mod text;
 mod unary;
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
-use async_stream::stream;
 use futures_util::{FutureExt, future::LocalBoxFuture};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -39,25 +39,23 @@ pub use dialect::Dialect;
 pub use journal::Entry;
 pub use options::check_speed;
 pub use pace::{Jitter, Profile};
+pub use settings::{OnNoMatch, Settings};
 
 use super::{
-    Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Frames, Headers, Identity, Step,
-    UnaryAnswer, UnaryCall,
-    cassette::{Cassettes, OnMiss},
+    Answer, Backend, BackendError, Body, Call, Headers, Identity, UnaryAnswer, UnaryCall,
+    cassette::Cassettes,
 };
 use crate::{
-    openai::{ChatRequest, Model, scan},
+    openai::{ChatRequest, Model},
     tokens::{Tokens, TokensError},
-    wire::Delivery,
 };
 use cast::{Cast, Stream, prompt_texts};
-use control::{Place, QueueFull};
+use control::QueueFull;
 use options::Options;
-use pace::Pace;
+use play::Show;
 use question::Question;
 use random::Random;
-use render::{Look, Render};
-use scenario::RawFrame;
+use render::Look;
 use script::{Block, Choice};
 use splits::Splits;
 
@@ -66,50 +64,6 @@ pub const MODEL: &str = "tokenfall-mock";
 /// When every deterministic answer was made, in seconds since 1970.
 const FIXED_TIME: u64 = 1_700_000_000;
 
-/// The `[mock]` section of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The folder of scenarios; empty for none.
-    pub prompts: String,
-    /// The profile of times that answers have where nothing else is said.
-    pub profile: String,
-    /// Profiles by name.
-    pub profiles: BTreeMap<String, Profile>,
-    /// How many times as fast.
-    pub speed: f64,
-    /// No waiting: the journal has the times that were planned.
-    pub virtual_time: bool,
-    /// Which server the chunks look like.
-    pub dialect: Dialect,
-    /// What a request gets that no scenario matches.
-    pub on_no_match: OnNoMatch,
-    /// Every answer has the same bytes on every run, ids and times included.
-    pub deterministic: bool,
-    /// Mixed into every answer; a request's own `seed` comes first.
-    pub seed: i64,
-    /// How many requests the journal remembers.
-    pub journal: usize,
-    /// The folder of cassettes; empty for none.
-    pub cassettes: String,
-    /// What a request gets that no cassette has.
-    pub on_miss: OnMiss,
-    /// Models are asked even for what a cassette has, which is replaced.
-    pub rerecord: bool,
-    /// Vectors are written in base64 where that is asked for.
-    pub base64_embeddings: bool,
-}
-
-/// What a request gets that no scenario matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnNoMatch {
-    /// An answer of the mock's own.
-    Answer,
-    /// A 404 that says which conditions did not hold.
-    Error,
-}
-
 /// The mock as one worker thread sees it.
 pub struct Mock {
     settings: Settings,
@@ -117,15 +71,6 @@ pub struct Mock {
     tokens: Arc<Tokens>,
     splits: Splits,
     cassettes: Option<Arc<Cassettes>>,
-}
-
-/// An answer that is ready to be played.
-struct Show {
-    choices: Vec<Choice>,
-    look: Look,
-    usage: Value,
-    pace: Pace,
-    place: Place,
 }
 
 impl Mock {
@@ -182,12 +127,12 @@ impl Mock {
             return Err(error);
         }
         let body = match cast.reply.as_ref().map(|reply| &reply.body) {
-            Some(scenario::Body::Raw(frames)) => Body::Raw(raw(frames.clone(), &cast)),
+            Some(scenario::Body::Raw(frames)) => Body::Raw(play::raw(frames.clone(), &cast)),
             Some(scenario::Body::Blocks(_) | scenario::Body::Error(_)) | None => {
                 let show = self.show(call, question, &cast).await?;
                 let plan = (Arc::clone(&entry.delivery), cast.plan.is_virtual);
                 let random = cast.random(Stream::Logprobs);
-                Body::Chunks(chunks(Rc::clone(call), show, random, plan))
+                Body::Chunks(play::chunks(Rc::clone(call), show, random, plan))
             }
         };
         Ok(Answer {
@@ -340,111 +285,6 @@ fn usage(prompt: usize, choices: &[Choice], said: Option<&Map<String, Value>>) -
     usage
 }
 
-/// The chunks of an answer, in their time.
-fn chunks(
-    call: Rc<Call>,
-    mut show: Show,
-    random: Random,
-    (delivery, is_virtual): (Arc<Delivery>, bool),
-) -> Chunks {
-    Box::pin(stream! {
-        show.place.begin().await;
-        let mut clock = Clock::new(delivery, is_virtual);
-        let mut render = Render::new(&call, &show.look, random);
-        let dialect = show.look.dialect;
-        clock.advance(show.pace.first()).await;
-        if let Some(prelude) = render.prelude() {
-            yield clock.chunk(prelude);
-        }
-        for (index, choice) in (0..).zip(&show.choices) {
-            if let Some(opening) = render.opening(index, choice) {
-                yield clock.chunk(opening);
-            }
-        }
-        let steps = show.choices.iter().map(|c| c.pieces.len()).max().unwrap_or_default();
-        for step in 0..steps {
-            if step > 0 {
-                clock.advance(show.pace.next(show.place.given())).await;
-            }
-            for (index, choice) in (0..).zip(&show.choices) {
-                let Some(piece) = choice.pieces.get(step) else { continue };
-                let is_last = step + 1 == choice.pieces.len();
-                let finish = (is_last && dialect.merges_finish()).then_some(&choice.finish_reason[..]);
-                yield clock.chunk(render.piece((index, choice), piece, finish));
-            }
-        }
-        let count = show.choices.len();
-        for (index, choice) in (0..).zip(&show.choices) {
-            if choice.pieces.is_empty() || !dialect.merges_finish() {
-                let is_last = index as usize + 1 == count;
-                let usage = (is_last && dialect.merges_usage()).then_some(&show.usage);
-                yield clock.chunk(render.finish(index, &choice.finish_reason, usage));
-            }
-        }
-        if !dialect.merges_usage() {
-            // As an upstream that is always asked for it; it is hidden where nobody wants it.
-            let usage = render.usage(&show.usage);
-            yield if call.request.includes_usage() { clock.chunk(usage) } else { chunk(usage) };
-        }
-        clock.plan();
-        yield Ok(Step::Done);
-    })
-}
-
-/// The time of an answer, and what is written down of it.
-struct Clock {
-    due: std::time::Duration,
-    delivery: Arc<Delivery>,
-    is_virtual: bool,
-}
-
-impl Clock {
-    /// Begins now, or when the request came, if that was hardly before.
-    fn new(delivery: Arc<Delivery>, is_virtual: bool) -> Self {
-        const AT_ONCE: std::time::Duration = std::time::Duration::from_millis(2);
-        let waited = delivery.start().elapsed();
-        Self {
-            due: if waited < AT_ONCE || is_virtual {
-                std::time::Duration::ZERO
-            } else {
-                waited
-            },
-            delivery,
-            is_virtual,
-        }
-    }
-
-    /// Waits. Times count from the start, so that lateness does not add up.
-    async fn advance(&mut self, time: std::time::Duration) {
-        self.due += time;
-        if !time.is_zero() && !self.is_virtual {
-            tokio::time::sleep_until(self.delivery.start() + self.due).await;
-        }
-    }
-
-    fn plan(&self) {
-        self.delivery.plan(self.due);
-    }
-
-    fn chunk(&self, json: Vec<u8>) -> Result<Step, BackendError> {
-        self.plan();
-        chunk(json)
-    }
-}
-
-/// A raw answer's bytes, in their time.
-fn raw(frames: Vec<RawFrame>, cast: &Cast) -> Frames {
-    let mut clock = Clock::new(Arc::clone(&cast.plan.delivery), cast.plan.is_virtual);
-    let speed = cast.speed;
-    Box::pin(stream! {
-        for frame in frames {
-            clock.advance(frame.after.div_f64(speed)).await;
-            clock.plan();
-            yield frame.bytes;
-        }
-    })
-}
-
 impl Backend for Mock {
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
         self.answer(call).boxed_local()
@@ -493,10 +333,4 @@ impl Backend for Mock {
 
 fn internal(error: TokensError) -> BackendError {
     BackendError::Internal(error.to_string())
-}
-
-fn chunk(json: Vec<u8>) -> Result<Step, BackendError> {
-    let facts = scan(&json).map_err(|error| BackendError::Internal(error.to_string()))?;
-    let json = json.into();
-    Ok(Step::Chunk(Chunk { json, facts }))
 }

@@ -2,7 +2,9 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use super::{Mock, cast::Cast, journal::Entry, options::Options, question::Question, raw, refusal};
+use super::{
+    Mock, cast::Cast, journal::Entry, options::Options, play, question::Question, refusal,
+};
 use crate::{
     backend::{
         Answer, BackendError, Body, Call, Refusal,
@@ -80,7 +82,7 @@ fn played(kept: &Kept, mut cast: Cast) -> Result<Answer, BackendError> {
             .iter_mut()
             .for_each(|frame| frame.after = Duration::ZERO);
     }
-    let body = Body::Raw(raw(frames, &cast));
+    let body = Body::Raw(play::raw(frames, &cast));
     cast.plan.waiting = None;
     cast.plan.is_exact = true;
     Ok(Answer {
