@@ -1,6 +1,7 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 use std::{
+    any::Any,
     future::Future,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -12,6 +13,7 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
+    dev::Extensions,
     http::Uri,
     middleware::from_fn,
     rt::{System, net::TcpStream},
@@ -28,7 +30,7 @@ use crate::{
         mock::{Control, Mock, scenario::LoadError},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
-    completion::{self, Activity, Claims, Pumps, Service, Stored},
+    completion::{self, Activity, Claims, Ledger, Pumps, Service, Sink, Stored},
     config::Config,
     stream::{
         MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
@@ -95,6 +97,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
+    /// Usage records cannot be written.
+    #[error("usage.sink: {0}")]
+    Sink(#[source] io::Error),
     /// The scenarios cannot be used.
     #[error(transparent)]
     Scenarios(#[from] LoadError),
@@ -139,6 +144,7 @@ async fn serve(
     let store = store(&config)?;
     let shared = Shared::new(&config, address, Arc::clone(&store))?;
     let control = Arc::clone(&shared.control);
+    let sink = shared.completions.ledger.sink().clone();
     let listening = Listening {
         address,
         pumps: shared.completions.pumps.clone(),
@@ -158,8 +164,6 @@ async fn serve(
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };
-    let write_deadline = config.stream.write_deadline;
-    let is_all_mock = config.is_all_mock();
     let server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
@@ -170,13 +174,7 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(move |connection, data| {
-            let connection = connection.downcast_ref::<TcpStream>();
-            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
-            if let (Some(connection), true) = (connection, is_all_mock) {
-                data.insert(Line::to(connection));
-            }
-        })
+        .on_connect(on_connect(&config))
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals();
     let server = match config.server.http2 {
@@ -195,7 +193,10 @@ async fn serve(
     settle(&*store).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
-    server.await.map_err(ServeError::Stopped)
+    let stopped = server.await.map_err(ServeError::Stopped);
+    // Nothing is served any more, so that nobody minds a thread that waits.
+    sink.flush(LAST_WRITES);
+    stopped
 }
 
 /// Other nodes have to know how the streams of this one ended. What is late is lost to them.
@@ -256,6 +257,8 @@ impl Shared {
             bodies: Bodies::default(),
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
+        let tokens: Arc<Tokens> = Arc::default();
+        let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
             stored: Arc::new(stored(config, &*store)),
@@ -263,12 +266,13 @@ impl Shared {
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
             activity: Activity::default(),
+            ledger: Ledger::new(&config.usage, sink, Arc::clone(&tokens)),
         };
         Ok(Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
-            tokens: Arc::default(),
+            tokens,
             control,
             health: health(config),
             completions,
@@ -415,6 +419,19 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
         is_any,
         origins,
         hosts: (!is_any && !is_open).then_some(hosts),
+    }
+}
+
+/// What is done to each connection, and kept with it.
+fn on_connect(config: &Config) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {
+    let write_deadline = config.stream.write_deadline;
+    let is_all_mock = config.is_all_mock();
+    move |connection, data| {
+        let connection = connection.downcast_ref::<TcpStream>();
+        connection.inspect(|connection| set_write_deadline(connection, write_deadline));
+        if let (Some(connection), true) = (connection, is_all_mock) {
+            data.insert(Line::to(connection));
+        }
     }
 }
 

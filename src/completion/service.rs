@@ -17,6 +17,7 @@ use super::{
     About, Activity, Claims, Code, Failure, Pumps, Stored,
     claims::{Claim, is_void},
     fold::{fold, parse},
+    ledger::{Account, Ledger},
     pump::Pump,
     unfilled::Unfilled,
 };
@@ -51,6 +52,8 @@ pub struct Shared {
     pub stored: Arc<Stored>,
     /// What happens.
     pub activity: Activity,
+    /// Where completions are accounted for.
+    pub ledger: Ledger,
 }
 
 /// Whether new completions are taken.
@@ -71,6 +74,8 @@ pub struct Ask {
     pub request: ChatRequest,
     /// To whom the completion will belong.
     pub owner: Owner,
+    /// The name of the key that asks, where keys are configured.
+    pub key: Option<String>,
     /// Headers of the client's that the backend may see.
     pub headers: Headers,
     /// Who has to know the upstream's key.
@@ -200,6 +205,8 @@ impl Service {
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
         self.shared.activity.started(log.id(), &about.model);
         let completion = Arc::new(Completion::new(log, about));
+        let ledger = self.shared.ledger.clone();
+        let account = Account::open(ledger, Arc::clone(&completion), ask.key);
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
@@ -208,13 +215,7 @@ impl Service {
             credentials: ask.credentials,
         });
         let shared = self.shared.clone();
-        let pump = Pump::new(
-            producer,
-            Arc::clone(&completion),
-            route.clone(),
-            call,
-            shared,
-        );
+        let pump = Pump::new(producer, account, route.clone(), call, shared);
         let pumps = &self.shared.pumps;
         pumps.spawn(pump.run(pumps.stopping()));
         Ok(Started { completion, reader })

@@ -32,3 +32,4 @@ mod resume;
 mod scenarios;
 mod terminal;
 mod unary;
+mod usage;
