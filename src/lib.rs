@@ -9,6 +9,7 @@ pub mod backend;
 pub mod cli;
 pub mod completion;
 pub mod config;
+pub mod metrics;
 pub mod openai;
 pub mod server;
 pub mod sse;

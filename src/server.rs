@@ -32,6 +32,7 @@ use crate::{
     },
     completion::{self, Activity, Claims, Ledger, Pumps, Service, Sink, Stored},
     config::Config,
+    metrics::Metrics,
     stream::{
         MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
         StreamStore,
@@ -156,6 +157,7 @@ async fn serve(
             .app_data(shared.state.clone())
             .app_data(Data::new(shared.service()))
             .app_data(shared.policy.clone())
+            .app_data(shared.metrics.clone())
             .app_data(Data::new(shared.completions.activity.clone()))
             .into_utoipa_app()
             .configure(api::routes)
@@ -233,6 +235,7 @@ struct Shared {
     config: Arc<Config>,
     state: Data<State>,
     policy: Data<OriginPolicy>,
+    metrics: Data<Metrics>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
     // Of each model's upstreams.
@@ -247,6 +250,7 @@ impl Shared {
         store: Arc<dyn StreamStore>,
     ) -> Result<Self, ServeError> {
         let control = Arc::new(control(config)?);
+        let metrics: Arc<Metrics> = Arc::default();
         let state = State {
             keyring: Keyring::new(&config.auth)?,
             tickets: Tickets::new(&config.auth.ticket_secret)?,
@@ -254,7 +258,7 @@ impl Shared {
             limits: config.limits.clone(),
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
-            bodies: Bodies::default(),
+            bodies: Bodies::new(Arc::clone(&metrics)),
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
         let tokens: Arc<Tokens> = Arc::default();
@@ -266,12 +270,17 @@ impl Shared {
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
             activity: Activity::default(),
-            ledger: Ledger::new(&config.usage, sink, Arc::clone(&tokens)),
+            ledger: Ledger::new(
+                &config.usage,
+                sink,
+                (Arc::clone(&tokens), Arc::clone(&metrics)),
+            ),
         };
         Ok(Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
+            metrics: metrics.into(),
             tokens,
             control,
             health: health(config),

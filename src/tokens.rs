@@ -14,7 +14,7 @@ const INLINE_BYTES: usize = 2048;
 
 /// The time for a run of letters grows with the square of its length, so longer ones are cut before
 /// they are counted. No word is as long.
-const LONGEST_RUN: usize = 1024;
+const LONGEST_RUN: usize = 256;
 
 /// The tokenizer, loaded when it is first needed.
 #[derive(Default)]

@@ -15,6 +15,7 @@ mod fallback;
 mod follow;
 mod health;
 mod line;
+mod metrics;
 mod mock_admin;
 mod models;
 mod moderations;
@@ -89,6 +90,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(moderations::create)
         .service(health::live)
         .service(health::ready)
+        .service(metrics::metrics)
         .service(openapi::document_3_2)
         .service(openapi::document_3_1)
         .map(docs::assets);

@@ -21,6 +21,9 @@ use crate::{
 const PER_MESSAGE: u64 = 3;
 const BEFORE_ANSWER: u64 = 3;
 
+/// Of a longer text so much is counted, and taken for the rest: some 16,000 tokens.
+const SAMPLE_BYTES: usize = 64 * 1024;
+
 /// What was counted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Counted {
@@ -52,10 +55,25 @@ pub(super) async fn count(tokens: &Tokens, request: &ChatRequest, log: &Log) -> 
 }
 
 impl Texts {
-    async fn count(self, tokens: &Tokens) -> Option<u64> {
+    async fn count(mut self, tokens: &Tokens) -> Option<u64> {
+        let lengths: Vec<_> = self.texts.iter().map(String::len).collect();
+        for text in &mut self.texts {
+            let mut end = SAMPLE_BYTES.min(text.len());
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+        }
+        let samples: Vec<_> = self.texts.iter().map(String::len).collect();
         let counts = tokens.count(self.texts).await;
         let counts = counts.inspect_err(|error| tracing::warn!(%error, "usage is not known"));
-        let sum: usize = counts.ok()?.into_iter().sum();
+        let all = counts
+            .ok()?
+            .into_iter()
+            .zip(lengths.into_iter().zip(samples));
+        let sum: usize = all
+            .map(|(count, (length, sample))| count * length / sample.max(1))
+            .sum();
         Some(self.beside + u64::try_from(sum).unwrap_or(u64::MAX))
     }
 

@@ -18,12 +18,17 @@ use tokio::{
 };
 
 use super::{
-    Completion,
+    Completion, Failure,
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
 };
-use crate::{openai::ChatRequest, stream::End, tokens::Tokens};
+use crate::{
+    metrics::{Meter, Metrics},
+    openai::ChatRequest,
+    stream::End,
+    tokens::Tokens,
+};
 
 /// How many answers are counted at once, so that a crowd that leaves takes no worker's time.
 const COUNTED_AT_ONCE: usize = 2;
@@ -49,12 +54,18 @@ pub struct Ledger {
     // None: nothing is estimated.
     tokens: Option<Arc<Tokens>>,
     turns: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 impl Ledger {
     /// A ledger that writes to `sink` and, if the settings say so, counts with `tokens`.
-    pub fn new(settings: &UsageSettings, sink: Sink, tokens: Arc<Tokens>) -> Self {
+    pub fn new(
+        settings: &UsageSettings,
+        sink: Sink,
+        (tokens, metrics): (Arc<Tokens>, Arc<Metrics>),
+    ) -> Self {
         Self {
+            metrics,
             sink,
             tokens: settings.estimate.then_some(tokens),
             turns: Arc::new(Semaphore::new(COUNTED_AT_ONCE)),
@@ -64,6 +75,11 @@ impl Ledger {
     /// Where the lines go.
     pub fn sink(&self) -> &Sink {
         &self.sink
+    }
+
+    /// Where its sums go.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What an answer has used as far as it came; `None` where it cannot be known.
@@ -87,13 +103,27 @@ enum Source {
     None,
 }
 
+impl Source {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Estimated => "estimated",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What one completion has used and taken, until it is written down.
 pub(super) struct Account {
     ledger: Ledger,
     completion: Arc<Completion>,
     key: Option<String>,
+    // The name or pattern that the model is configured under.
+    route: String,
+    meter: Meter,
     started: (SystemTime, Instant),
     first_token: Option<Instant>,
+    last_token: Option<Instant>,
     upstream: Option<Rc<str>>,
     attempts: u32,
     // The upstream's own object, or one of ours of the same form.
@@ -123,9 +153,17 @@ struct Record<'a> {
 }
 
 impl Account {
-    /// Of a completion that begins now; `key` is the name of the key that pays.
-    pub(super) fn open(ledger: Ledger, completion: Arc<Completion>, key: Option<String>) -> Self {
+    /// Of a completion that begins now; `key` is the name of the key that pays, `route` what the
+    /// model is configured as.
+    pub(super) fn open(
+        ledger: Ledger,
+        completion: Arc<Completion>,
+        (key, route): (Option<String>, &str),
+    ) -> Self {
         Self {
+            meter: ledger.metrics.stream(route),
+            route: route.to_owned(),
+            last_token: None,
             ledger,
             completion,
             key,
@@ -149,20 +187,30 @@ impl Account {
     /// An upstream is asked. What another one has said before does not count.
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
         self.attempts = self.completion.count_attempt();
+        self.ledger.metrics.attempt(upstream);
         self.upstream = Some(Rc::clone(upstream));
         (self.usage, self.source) = (None, Source::None);
         self.is_free = false;
     }
 
-    /// It has refused: nothing was used.
-    pub(super) fn refused(&mut self) {
-        self.is_free = true;
+    /// It has failed.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.is_free = failure.is_free();
+        let upstream = self.upstream.as_deref().unwrap_or_default();
+        let cause = failure.code().label();
+        self.ledger.metrics.attempt_failed(upstream, cause);
     }
 
-    /// It has said something; how long that took.
-    pub(super) fn spoke(&mut self, now: Instant) -> Duration {
-        self.first_token.get_or_insert(now);
-        now.duration_since(self.started.1)
+    /// It has said something; how long that took, if it is the first.
+    pub(super) fn spoke(&mut self, now: Instant) -> Option<Duration> {
+        if let Some(last) = self.last_token.replace(now) {
+            self.meter.next_token(now.duration_since(last));
+            return None;
+        }
+        let after = now.duration_since(self.started.1);
+        self.first_token = Some(now);
+        self.meter.first_token(after);
+        Some(after)
     }
 
     /// It has said what was used up to now.
@@ -243,6 +291,16 @@ impl Account {
             end: label,
         };
         record.log(after(ended), self.first_token.map(after));
+        let metrics = &self.ledger.metrics;
+        metrics.ended(&self.route, label);
+        self.meter.ended(self.first_token.is_some());
+        let source = self.source.label();
+        for (kind, count) in [
+            ("prompt", record.prompt_tokens),
+            ("completion", record.completion_tokens),
+        ] {
+            metrics.tokens(&self.route, (kind, source), count.unwrap_or(0));
+        }
         self.ledger.sink.write(&record);
     }
 }

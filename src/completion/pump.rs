@@ -135,9 +135,7 @@ impl Pump {
                 Ok(rest) => return Ok(rest),
                 Err(failure) => failure,
             };
-            if failure.is_free() {
-                self.account.refused();
-            }
+            self.account.failed(&failure);
             if failure.is_upstreams() {
                 attempt.bad(failure.retry_after());
             }
@@ -222,8 +220,8 @@ impl Pump {
         }
         let now = Instant::now();
         self.progress.note(facts, now);
-        if facts.has_content && self.progress.first_content() == Some(now) {
-            self.has_begun(now);
+        if facts.has_content {
+            self.spoke(now);
         }
         if let Some(usage) = facts.usage.clone() {
             self.account.reported(&chunk.json.slice(usage));
@@ -282,13 +280,9 @@ impl Pump {
         let is_stream = self.call.request.is_generated_as_stream();
         let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
         let mut whole = BytesMut::new();
-        let mut has_begun = false;
         self.flush()?;
         while let Some(frame) = frames.next().await {
-            if !has_begun {
-                has_begun = true;
-                self.has_begun(Instant::now());
-            }
+            self.spoke(Instant::now());
             match is_stream {
                 true => self.append_event(Event { kind, frame })?,
                 false => whole.extend_from_slice(&frame),
@@ -310,10 +304,12 @@ impl Pump {
     }
 
     /// The answer has said something.
-    fn has_begun(&mut self, now: Instant) {
-        let after = millis(self.account.spoke(now));
+    fn spoke(&mut self, now: Instant) {
+        let Some(after) = self.account.spoke(now) else {
+            return;
+        };
         let id = self.account.completion().log.id();
-        self.shared.activity.first_token(id, after);
+        self.shared.activity.first_token(id, millis(after));
     }
 
     /// What is told of the completion beside what it says.

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     backend::{BackendError, Call, Credentials, Headers, Identity, Router},
+    metrics::Metrics,
     openai::{ChatRequest, Model},
     stream::{
         Cursor, Grace, Id, Kind, Log, Lookup, OnDisconnect, Owner, Producer, Reader, Settings,
@@ -206,7 +207,7 @@ impl Service {
         self.shared.activity.started(log.id(), &about.model);
         let completion = Arc::new(Completion::new(log, about));
         let ledger = self.shared.ledger.clone();
-        let account = Account::open(ledger, Arc::clone(&completion), ask.key);
+        let account = Account::open(ledger, Arc::clone(&completion), (ask.key, &route.name));
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
@@ -319,6 +320,12 @@ impl Service {
             Some(_) => Ok(Model::new(name)),
             None => Err(unknown_model(name)),
         }
+    }
+
+    /// Tells how the upstreams and the store are now.
+    pub fn gauge(&self, metrics: &Metrics) {
+        self.router.gauge(metrics);
+        metrics.log_bytes(self.shared.store.held_bytes());
     }
 
     /// Whether new completions are taken.

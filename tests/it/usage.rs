@@ -1,6 +1,8 @@
-//! Every way to end, and what is written down of it: once, with its usage, and never content.
+//! Every way to end, and what is written down of it: once, with its usage, and never content;
+//! and what is counted of all of them.
 
 mod ends;
+mod metrics;
 mod sink;
 
 use std::{fs, path::PathBuf, sync::atomic::AtomicU32, sync::atomic::Ordering};

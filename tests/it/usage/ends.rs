@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Records;
+use super::{Records, metrics::scrape};
 use crate::{
     chunks::{STREAM, WHOLE, completion, finish, role, stream_with, text, usage},
     gate::wait_until,
@@ -49,6 +49,23 @@ impl Case {
         fetch(self.proxy.address(), &request("GET", &path, &[])).json()
     }
 
+    /// The metrics say the same, and that nothing is under way any more.
+    #[track_caller]
+    fn assert_counted(&self, expected: &Expected) {
+        let text = scrape(self.proxy.address());
+        let (prompt, answer) = expected.tokens.unwrap_or_default();
+        let (end, source) = (expected.end, expected.source);
+        for line in [
+            format!("tokenfall_completions_total{{model=\"*\",end=\"{end}\"}} 1"),
+            tokens_line("prompt", source, prompt),
+            tokens_line("completion", source, answer),
+            "tokenfall_streams_open{state=\"waiting\"} 0".to_owned(),
+            "tokenfall_streams_open{state=\"streaming\"} 0".to_owned(),
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} in {text}");
+        }
+    }
+
     /// The only record there is, which is as expected, as is the completion afterwards.
     #[track_caller]
     fn assert(self, name: &str, expected: &Expected) -> Value {
@@ -85,12 +102,17 @@ impl Case {
             );
             assert_eq!(view["usage"]["completion_tokens"], json!(answer), "{name}");
         }
+        self.assert_counted(expected);
         let Self { proxy, records } = self;
         proxy.server.stop();
         assert_eq!(records.text().lines().count(), 1, "{name}: once");
         assert!(!records.text().contains("world"), "{name}: {record}");
         record
     }
+}
+
+fn tokens_line(kind: &str, source: &str, count: u64) -> String {
+    format!("tokenfall_tokens_total{{model=\"*\",kind=\"{kind}\",source=\"{source}\"}} {count}")
 }
 
 fn begun() -> Script {
