@@ -26,8 +26,9 @@ use crate::{
     access::{Keyring, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
-        mock::{Control, Mock, scenario::LoadError},
+        Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
+        cassette::{Cassettes, OnMiss, Recording},
+        mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Ledger, Pumps, Service, Sink, Stored},
@@ -101,9 +102,9 @@ pub enum ServeError {
     /// Usage records cannot be written.
     #[error("usage.sink: {0}")]
     Sink(#[source] io::Error),
-    /// The scenarios cannot be used.
+    /// A scenario or a cassette cannot be used.
     #[error(transparent)]
-    Scenarios(#[from] LoadError),
+    File(#[from] LoadError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -163,6 +164,7 @@ async fn serve(
             .configure(api::routes)
             .into_app()
             .default_service(web::to(api::fallback))
+            .wrap(from_fn(api::unchunked))
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };
@@ -176,7 +178,10 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(on_connect(&config))
+        .on_connect(on_connect(
+            config.stream.write_deadline,
+            config.is_all_mock(),
+        ))
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals();
     let server = match config.server.http2 {
@@ -238,6 +243,7 @@ struct Shared {
     metrics: Data<Metrics>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
+    cassettes: Option<Arc<Cassettes>>,
     // Of each model's upstreams.
     health: Arc<[Vec<Arc<Health>>]>,
     completions: completion::Shared,
@@ -263,6 +269,7 @@ impl Shared {
         };
         let tokens: Arc<Tokens> = Arc::default();
         let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
+        let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
             stored: Arc::new(stored(config, &*store)),
@@ -283,6 +290,7 @@ impl Shared {
             metrics: metrics.into(),
             tokens,
             control,
+            cassettes,
             health: health(config),
             completions,
         })
@@ -307,11 +315,26 @@ impl Shared {
             .collect()
     }
 
-    /// A model that the mock answers for.
-    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+    fn new_mock(&self) -> Mock {
         let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
         let mock = Mock::new(self.config.mock.clone(), control, tokens);
-        let target = target("mock", Rc::new(mock), 1, Arc::default());
+        mock.replaying(self.cassettes.clone())
+    }
+
+    /// An upstream, and where there are cassettes, what is recorded of it.
+    fn backend(&self, upstream: Upstream) -> Rc<dyn Backend> {
+        let Some(cassettes) = &self.cassettes else {
+            return Rc::new(upstream);
+        };
+        let upstream = upstream.recorded(Arc::clone(cassettes));
+        let asks_all = self.config.mock.rerecord;
+        let pair = (self.new_mock(), upstream);
+        Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
+    }
+
+    /// A model that the mock answers for.
+    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+        let target = target("mock", Rc::new(self.new_mock()), 1, Arc::default());
         Route {
             name: name.to_owned(),
             targets: [target].into(),
@@ -337,7 +360,7 @@ impl Shared {
             .iter()
             .zip(health)
             .map(|(upstream, health)| {
-                let backend = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+                let backend = self.backend(Upstream::new(upstream, model.connect, limits)?);
                 let health = Arc::clone(health);
                 Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
@@ -374,6 +397,20 @@ fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// The cassettes, whose folder is made where something is to be recorded.
+fn cassettes(config: &Config) -> Result<Option<Arc<Cassettes>>, LoadError> {
+    let mock = &config.mock;
+    if mock.cassettes.is_empty() {
+        return Ok(None);
+    }
+    let folder = Path::new(&mock.cassettes);
+    let cassettes = match mock.on_miss {
+        OnMiss::Record => Cassettes::make(folder)?,
+        OnMiss::Error | OnMiss::Mock => Cassettes::load(folder)?,
+    };
+    Ok(Some(Arc::new(cassettes)))
 }
 
 /// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
@@ -431,14 +468,14 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
     }
 }
 
-/// What is done to each connection, and kept with it.
-fn on_connect(config: &Config) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {
-    let write_deadline = config.stream.write_deadline;
-    let is_all_mock = config.is_all_mock();
+/// What is done with every connection that is accepted.
+fn on_connect(write_deadline: Duration, is_mock: bool) -> impl Fn(&dyn Any, &mut Extensions) {
     move |connection, data| {
-        let connection = connection.downcast_ref::<TcpStream>();
-        connection.inspect(|connection| set_write_deadline(connection, write_deadline));
-        if let (Some(connection), true) = (connection, is_all_mock) {
+        let Some(connection) = connection.downcast_ref::<TcpStream>() else {
+            return;
+        };
+        set_write_deadline(connection, write_deadline);
+        if is_mock {
             data.insert(Line::to(connection));
         }
     }
