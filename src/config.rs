@@ -15,7 +15,7 @@ use crate::{
     access,
     api::{CorsSettings, Limits},
     backend::{ModelSettings, mock, upstream::Secret},
-    completion::StoredSettings,
+    completion::{StoredSettings, UsageSettings},
     server, stream,
 };
 pub use layers::ConfigError;
@@ -39,6 +39,8 @@ pub struct Config {
     pub store: stream::StoreSettings,
     /// Completions that are kept.
     pub stored: StoredSettings,
+    /// What is written down about completions.
+    pub usage: UsageSettings,
     /// The built-in mock.
     pub mock: mock::Settings,
     /// Models that run elsewhere.

@@ -31,8 +31,9 @@ use crate::{
         mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
-    completion::{self, Activity, Claims, Pumps, Service, Stored},
+    completion::{self, Activity, Claims, Ledger, Pumps, Service, Sink, Stored},
     config::Config,
+    metrics::Metrics,
     stream::{
         MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
         StreamStore,
@@ -98,6 +99,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
+    /// Usage records cannot be written.
+    #[error("usage.sink: {0}")]
+    Sink(#[source] io::Error),
     /// A scenario or a cassette cannot be used.
     #[error(transparent)]
     File(#[from] LoadError),
@@ -142,6 +146,7 @@ async fn serve(
     let store = store(&config)?;
     let shared = Shared::new(&config, address, Arc::clone(&store))?;
     let control = Arc::clone(&shared.control);
+    let sink = shared.completions.ledger.sink().clone();
     let listening = Listening {
         address,
         pumps: shared.completions.pumps.clone(),
@@ -153,6 +158,7 @@ async fn serve(
             .app_data(shared.state.clone())
             .app_data(Data::new(shared.service()))
             .app_data(shared.policy.clone())
+            .app_data(shared.metrics.clone())
             .app_data(Data::new(shared.completions.activity.clone()))
             .into_utoipa_app()
             .configure(api::routes)
@@ -162,8 +168,6 @@ async fn serve(
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };
-    let write_deadline = config.stream.write_deadline;
-    let is_all_mock = config.is_all_mock();
     let server = HttpServer::new(app)
         .workers(workers(config.server.workers))
         .backlog(BACKLOG)
@@ -174,7 +178,10 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(on_connect(write_deadline, is_all_mock))
+        .on_connect(on_connect(
+            config.stream.write_deadline,
+            config.is_all_mock(),
+        ))
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals();
     let server = match config.server.http2 {
@@ -193,7 +200,10 @@ async fn serve(
     settle(&*store).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
-    server.await.map_err(ServeError::Stopped)
+    let stopped = server.await.map_err(ServeError::Stopped);
+    // Nothing is served any more, so that nobody minds a thread that waits.
+    sink.flush(LAST_WRITES);
+    stopped
 }
 
 /// Other nodes have to know how the streams of this one ended. What is late is lost to them.
@@ -230,6 +240,7 @@ struct Shared {
     config: Arc<Config>,
     state: Data<State>,
     policy: Data<OriginPolicy>,
+    metrics: Data<Metrics>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
     cassettes: Option<Arc<Cassettes>>,
@@ -245,6 +256,7 @@ impl Shared {
         store: Arc<dyn StreamStore>,
     ) -> Result<Self, ServeError> {
         let control = Arc::new(control(config)?);
+        let metrics: Arc<Metrics> = Arc::default();
         let state = State {
             keyring: Keyring::new(&config.auth)?,
             tickets: Tickets::new(&config.auth.ticket_secret)?,
@@ -252,9 +264,11 @@ impl Shared {
             limits: config.limits.clone(),
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),
-            bodies: Bodies::default(),
+            bodies: Bodies::new(Arc::clone(&metrics)),
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
+        let tokens: Arc<Tokens> = Arc::default();
+        let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
@@ -263,12 +277,18 @@ impl Shared {
             settings: Arc::clone(&state.stream),
             pumps: Pumps::default(),
             activity: Activity::default(),
+            ledger: Ledger::new(
+                &config.usage,
+                sink,
+                (Arc::clone(&tokens), Arc::clone(&metrics)),
+            ),
         };
         Ok(Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
-            tokens: Arc::default(),
+            metrics: metrics.into(),
+            tokens,
             control,
             cassettes,
             health: health(config),

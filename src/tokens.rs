@@ -12,6 +12,10 @@ use tokio::{sync::OnceCell, task::spawn_blocking};
 /// is below that of a thread switch and back by a factor of 10 at most.
 const INLINE_BYTES: usize = 2048;
 
+/// The time for a run of letters grows with the square of its length, so longer ones are cut before
+/// they are counted. No word is as long.
+const LONGEST_RUN: usize = 256;
+
 /// The tokenizer, loaded when it is first needed.
 #[derive(Default)]
 pub struct Tokens {
@@ -40,7 +44,7 @@ impl Tokens {
     pub async fn count(&self, texts: Vec<String>) -> Result<Vec<usize>, TokensError> {
         let bytes = texts.iter().map(String::len).sum();
         self.run(bytes, move |bpe| {
-            let count = |text: &String| bpe.encode_ordinary(text).len();
+            let count = |text: &String| cut(text).map(|part| bpe.encode_ordinary(part).len()).sum();
             texts.iter().map(count).collect()
         })
         .await
@@ -96,6 +100,25 @@ fn failed(error: impl std::fmt::Display) -> TokensError {
     TokensError(error.to_string())
 }
 
+/// A text in parts none of which has a longer run without white space than `LONGEST_RUN`.
+fn cut(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut run = 0;
+        let end = rest.char_indices().find_map(|(at, c)| {
+            run = if c.is_whitespace() {
+                0
+            } else {
+                run + c.len_utf8()
+            };
+            (run > LONGEST_RUN).then_some(at)
+        });
+        let (part, more) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = more;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 fn split(bpe: &CoreBPE, text: &str) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut end = 0;
@@ -136,6 +159,24 @@ mod tests {
         let of = async |ids: &[u32]| tokens.decode(ids.to_vec()).await.expect("loaded");
         assert_eq!(of(&[24912, 2375]).await, "hello world");
         assert_eq!(of(&[24912, u32::MAX]).await, "24912 4294967295");
+    }
+
+    #[tokio::test]
+    async fn a_long_run_of_letters_takes_no_longer_than_a_text() {
+        let start = tokio::time::Instant::now();
+        let run = "x".repeat(1 << 20);
+        let counts = Tokens::default().count(vec![run]).await.expect("loaded");
+        assert!(counts[0] > 1024, "{counts:?}");
+        let took = start.elapsed();
+        assert!(took < std::time::Duration::from_secs(60), "{took:?}");
+    }
+
+    #[test]
+    fn what_is_cut_is_whole() {
+        for text in ["", "a b", &"é".repeat(5000), &"word ".repeat(5000)] {
+            let parts: Vec<_> = cut(text).collect();
+            assert_eq!(parts.concat(), text);
+        }
     }
 
     #[tokio::test]

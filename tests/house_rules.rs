@@ -10,24 +10,33 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("openai", &[]),
     ("sse", &[]),
     ("tokens", &[]),
     ("wire", &[]),
     ("telemetry", &[]),
+    ("metrics", &[]),
     ("stream", &[]),
-    ("access", &[]),
-    ("backend", &["openai", "sse", "tokens", "wire"]),
+    ("access", &["metrics"]),
+    ("backend", &["openai", "sse", "tokens", "wire", "metrics"]),
     (
         "completion",
         &[
-            "openai", "sse", "tokens", "wire", "stream", "access", "backend",
+            "openai", "sse", "tokens", "wire", "metrics", "stream", "access", "backend",
         ],
     ),
     (
         "api",
-        &["openai", "sse", "wire", "stream", "access", "completion"],
+        &[
+            "openai",
+            "sse",
+            "wire",
+            "metrics",
+            "stream",
+            "access",
+            "completion",
+        ],
     ),
     ("client", &["openai", "sse"]),
     (
@@ -49,6 +58,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "sse",
             "tokens",
             "telemetry",
+            "metrics",
             "stream",
             "access",
             "backend",
@@ -83,7 +93,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 8] = [
+const MAY_NAME: [(&str, &[&str]); 9] = [
+    ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server.rs"]),
     ("reqwest", &["backend/upstream", "client/"]),
     ("rustls", &["backend/upstream", "client/"]),

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    metrics::Metrics,
     sse::{Field, write_field},
     stream::{Batch, Cursor, Event, HeartbeatForm, Kind, Reader, Settings},
     wire::Delivery,
@@ -52,16 +53,21 @@ impl Show {
 }
 
 /// Counts the streams that are being written, so that a stop can wait for them.
-#[derive(Debug, Clone)]
-pub struct Bodies(Arc<watch::Sender<usize>>);
+#[derive(Clone)]
+pub struct Bodies(Arc<watch::Sender<usize>>, Arc<Metrics>);
 
-impl Default for Bodies {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+impl std::fmt::Debug for Bodies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Bodies").field(&self.count()).finish()
     }
 }
 
 impl Bodies {
+    /// None yet. What happens to them is counted in `metrics`.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(watch::Sender::new(0)), metrics)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         *self.0.borrow()
@@ -92,12 +98,25 @@ pub(super) struct EventBody {
     heartbeat: Option<Heartbeat>,
     // Where what was sent is written down.
     delivery: Option<Arc<Delivery>>,
-    _count: Counted,
+    is_over: bool,
+    count: Counted,
 }
 
 /// One stream that is being written, while it lives.
 #[derive(Debug)]
 pub(super) struct Counted(Bodies);
+
+impl Counted {
+    /// A heartbeat is sent.
+    pub(super) fn beat(&self) {
+        self.0.1.heartbeat();
+    }
+
+    /// Its reader leaves before the end.
+    fn left(&self, is_behind: bool) {
+        self.0.1.reader_left(is_behind);
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -133,7 +152,8 @@ impl EventBody {
                 due: None,
             }),
             delivery: None,
-            _count: bodies.counted(),
+            is_over: false,
+            count: bodies.counted(),
         }
     }
 
@@ -146,6 +166,10 @@ impl EventBody {
 
 impl Drop for EventBody {
     fn drop(&mut self) {
+        if !self.is_over {
+            let is_behind = self.reader.cursor() != self.reader.log().top();
+            self.count.left(is_behind);
+        }
         if let Some(delivery) = &self.delivery {
             delivery.ended("left");
         }
@@ -185,6 +209,7 @@ impl MessageBody for EventBody {
             }
             // Who has lost the place comes back with a cursor, and is told then.
             Poll::Ready(Batch::End | Batch::Lost) => {
+                this.is_over = true;
                 if let Some(delivery) = &this.delivery {
                     delivery.ended("finished");
                 }
@@ -198,6 +223,7 @@ impl MessageBody for EventBody {
                     ready!(due.as_mut().poll(cx));
                 }
                 let bytes = Bytes::from_static(heartbeat.bytes);
+                this.count.beat();
                 Poll::Ready(Some(Ok(this.sent(bytes))))
             }
         }

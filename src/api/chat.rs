@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::HOST,
+    http::header::{AUTHORIZATION, HOST, HeaderMap},
     post,
     web::{Data, Payload},
 };
@@ -113,6 +113,7 @@ pub(super) async fn complete(
     let ask = Ask {
         request: form.parse(body)?,
         owner: caller.owner,
+        key: key_name(headers, state),
         headers: for_backend(headers, state),
         credentials: caller.credentials.clone(),
         on_disconnect,
@@ -177,6 +178,14 @@ fn base_url(request: &HttpRequest, state: &State) -> String {
     let host = request.headers().get(HOST);
     let host = host.and_then(|host| host.to_str().ok());
     format!("http://{}", host.unwrap_or("localhost"))
+}
+
+/// The name of the key that a request came with.
+fn key_name(headers: &HeaderMap, state: &State) -> Option<String> {
+    let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, key) = given.split_once(' ')?;
+    let key = state.keyring.identify(key.trim())?;
+    Some(key.name.clone())
 }
 
 /// The whole body, within its limits of size and time.

@@ -16,6 +16,7 @@ mod follow;
 mod health;
 mod http10;
 mod line;
+mod metrics;
 mod mock_admin;
 mod models;
 mod moderations;
@@ -90,6 +91,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(moderations::create)
         .service(health::live)
         .service(health::ready)
+        .service(metrics::metrics)
         .service(openapi::document_3_2)
         .service(openapi::document_3_1)
         .map(docs::assets);

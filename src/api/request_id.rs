@@ -1,5 +1,5 @@
 //! `x-request-id`, the client's own where it is fit to be logged, and other headers that
-//! stand on every reply.
+//! stand on every reply; and the count of replies.
 
 use actix_web::{
     Error,
@@ -7,8 +7,11 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     middleware::Next,
+    web::Data,
 };
 use tokio::time::Instant;
+
+use crate::metrics::Metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -24,7 +27,14 @@ pub async fn request_id(
         Some(id) if is_fit(id) => id.clone(),
         Some(_) | None => new_id(),
     };
+    let metrics = request.app_data::<Data<Metrics>>().cloned();
     let mut response = next.call(request).await?;
+    if let Some(metrics) = metrics {
+        // What has no route was asked for by somebody else's idea of one.
+        let route = response.request().match_pattern();
+        let route = route.as_deref().unwrap_or("none");
+        metrics.request(route, response.status().as_u16());
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -97,7 +97,7 @@ impl Stage {
         stream! {
             let delivery = Arc::clone(&self.plan.delivery);
             let _leaving = Leaving(Arc::clone(&delivery));
-            let _count = self.count;
+            let count = self.count;
             let mut ready = VecDeque::new();
             loop {
                 while let Some(next) = player.next_move() {
@@ -141,6 +141,7 @@ impl Stage {
                         player.idle();
                     }
                 } else if let Next::Beat(bytes) = more(&mut player, &mut ready).await {
+                    count.beat();
                     yield Ok(bytes);
                 }
             }

@@ -9,7 +9,7 @@ use super::{
     health::{Health, Readiness},
     upstream::UpstreamSettings,
 };
-use crate::openai::Model;
+use crate::{metrics::Metrics, openai::Model};
 
 /// One `[[models]]` entry.
 #[derive(Debug, Clone, Deserialize)]
@@ -207,6 +207,18 @@ impl Router {
         self.routes
             .iter()
             .find(|route| is_match(&route.name, model))
+    }
+
+    /// Tells of each upstream whether it is asked.
+    pub fn gauge(&self, metrics: &Metrics) {
+        for target in self.routes.iter().flat_map(|route| &*route.targets) {
+            let state = match target.health.readiness() {
+                Readiness::Ready => 0,
+                Readiness::Resting => 1,
+                Readiness::Broken => 2,
+            };
+            metrics.breaker(&target.label, state);
+        }
     }
 
     /// The models of all routes: a plain name is one, a pattern's are asked for.

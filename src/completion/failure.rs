@@ -233,6 +233,17 @@ impl Failure {
         }
     }
 
+    /// The upstream did nothing for the request: it refused it, or never had it.
+    pub(super) fn is_free(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Coded { code, .. } => {
+                matches!(code, Code::UpstreamUnreachable | Code::UpstreamAuth)
+            }
+            Self::Reported(_) | Self::Logged { .. } => false,
+        }
+    }
+
     /// How long the upstream asks to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let Self::Refused(refusal) = self else {

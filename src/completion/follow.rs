@@ -68,6 +68,7 @@ impl Service {
             let message = format!("{id} cannot be read on from there: {error}.");
             Failure::new(Code::CursorInvalid, message)
         })?;
+        self.shared.ledger.metrics().resumed();
         if about.is_patient {
             log.extend_grace(Grace(self.shared.settings.resume_grace));
         }

@@ -1,34 +1,335 @@
-//! What is written down about a completion once it has ended: one line, never content.
+//! What is written down about completions: one line each once it has ended, never content.
+//!
+//! An [`Account`] is opened with the pump and settled once: by [`Account::settle`], or, where
+//! the pump is lost, by being dropped.
 
-use std::time::Duration;
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
-use super::Completion;
-use crate::stream::End;
+use super::{
+    Completion, Failure,
+    estimate::{self, Counted},
+    pump::millis,
+    sink::Sink,
+};
+use crate::{
+    metrics::{Meter, Metrics},
+    openai::ChatRequest,
+    stream::End,
+    tokens::Tokens,
+};
 
-/// Logs the end of a completion.
-pub(super) fn record(
-    completion: &Completion,
-    end: &End,
-    usage: Option<&Bytes>,
-    took: Duration,
-    first_token: Option<Duration>,
-) {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let usage: Value = usage
-        .and_then(|json| serde_json::from_slice(json).ok())
-        .unwrap_or_default();
-    let tokens = |key| usage.get(key).and_then(Value::as_u64);
-    tracing::info!(
-        completion.id = %completion.log.id(),
-        model = %completion.about.model,
-        end = end.label(),
-        duration_ms = millis(took),
-        first_token_ms = first_token.map(millis),
-        prompt_tokens = tokens("prompt_tokens"),
-        completion_tokens = tokens("completion_tokens"),
-        "completion ended"
-    );
+/// How many answers are counted at once, so that a crowd that leaves takes no worker's time.
+const COUNTED_AT_ONCE: usize = 2;
+/// How long the count of an answer may take, its turn included.
+const COUNTING: Duration = Duration::from_secs(60);
+
+/// The `[usage]` section of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsageSettings {
+    /// Where a line of JSON goes for each completion: `stdout`, a file, or nowhere if empty.
+    pub sink: String,
+    /// What an upstream does not report is counted.
+    pub estimate: bool,
+    /// How many lines may wait to be written; more are dropped, and that is logged.
+    pub queue: usize,
+}
+
+/// Where completions are accounted for.
+#[derive(Clone)]
+pub struct Ledger {
+    sink: Sink,
+    // None: nothing is estimated.
+    tokens: Option<Arc<Tokens>>,
+    turns: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+impl Ledger {
+    /// A ledger that writes to `sink` and, if the settings say so, counts with `tokens`.
+    pub fn new(
+        settings: &UsageSettings,
+        sink: Sink,
+        (tokens, metrics): (Arc<Tokens>, Arc<Metrics>),
+    ) -> Self {
+        Self {
+            metrics,
+            sink,
+            tokens: settings.estimate.then_some(tokens),
+            turns: Arc::new(Semaphore::new(COUNTED_AT_ONCE)),
+        }
+    }
+
+    /// Where the lines go.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    /// Where its sums go.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What an answer has used as far as it came; `None` where it cannot be known.
+    async fn count(&self, request: &ChatRequest, completion: &Completion) -> Option<Counted> {
+        let tokens = self.tokens.as_ref()?;
+        let count = async {
+            // Closed by nobody.
+            let _turn = self.turns.acquire().await.ok()?;
+            estimate::count(tokens, request, &completion.log).await
+        };
+        timeout(COUNTING, count).await.ok()?
+    }
+}
+
+/// Where the figures of a record come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    Reported,
+    Estimated,
+    None,
+}
+
+impl Source {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Estimated => "estimated",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What one completion has used and taken, until it is written down.
+pub(super) struct Account {
+    ledger: Ledger,
+    completion: Arc<Completion>,
+    key: Option<String>,
+    // The name or pattern that the model is configured under.
+    route: String,
+    meter: Meter,
+    started: (SystemTime, Instant),
+    first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    upstream: Option<Rc<str>>,
+    attempts: u32,
+    // The upstream's own object, or one of ours of the same form.
+    usage: Option<Value>,
+    source: Source,
+    // The upstream did nothing for it.
+    is_free: bool,
+    end: Option<(End, Instant)>,
+    is_written: bool,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    id: &'a str,
+    key: Option<&'a str>,
+    model: &'a str,
+    upstream: Option<&'a str>,
+    // Milliseconds since 1970.
+    started_ms: u64,
+    first_token_ms: Option<u64>,
+    ended_ms: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    usage_source: Source,
+    attempts: u32,
+    end: &'a str,
+}
+
+impl Account {
+    /// Of a completion that begins now; `key` is the name of the key that pays, `route` what the
+    /// model is configured as.
+    pub(super) fn open(
+        ledger: Ledger,
+        completion: Arc<Completion>,
+        (key, route): (Option<String>, &str),
+    ) -> Self {
+        Self {
+            meter: ledger.metrics.stream(route),
+            route: route.to_owned(),
+            last_token: None,
+            ledger,
+            completion,
+            key,
+            started: (SystemTime::now(), Instant::now()),
+            first_token: None,
+            upstream: None,
+            attempts: 0,
+            usage: None,
+            source: Source::None,
+            is_free: true,
+            end: None,
+            is_written: false,
+        }
+    }
+
+    /// The completion that is accounted for.
+    pub(super) fn completion(&self) -> &Arc<Completion> {
+        &self.completion
+    }
+
+    /// An upstream is asked. What another one has said before does not count.
+    pub(super) fn asked(&mut self, upstream: &Rc<str>) {
+        self.attempts = self.completion.count_attempt();
+        self.ledger.metrics.attempt(upstream);
+        self.upstream = Some(Rc::clone(upstream));
+        (self.usage, self.source) = (None, Source::None);
+        self.is_free = false;
+    }
+
+    /// It has failed.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.is_free = failure.is_free();
+        let upstream = self.upstream.as_deref().unwrap_or_default();
+        let cause = failure.code().label();
+        self.ledger.metrics.attempt_failed(upstream, cause);
+    }
+
+    /// It has said something; how long that took, if it is the first.
+    pub(super) fn spoke(&mut self, now: Instant) -> Option<Duration> {
+        if let Some(last) = self.last_token.replace(now) {
+            self.meter.next_token(now.duration_since(last));
+            return None;
+        }
+        let after = now.duration_since(self.started.1);
+        self.first_token = Some(now);
+        self.meter.first_token(after);
+        Some(after)
+    }
+
+    /// It has said what was used up to now.
+    pub(super) fn reported(&mut self, usage: &Bytes) {
+        if let Ok(usage) = serde_json::from_slice(usage) {
+            (self.usage, self.source) = (Some(usage), Source::Reported);
+        }
+    }
+
+    /// It is over. How long it took.
+    pub(super) fn ended(&mut self, end: End) -> Duration {
+        let now = Instant::now();
+        self.end = Some((end, now));
+        now.duration_since(self.started.1)
+    }
+
+    /// What is told of it beside what it says.
+    pub(super) fn aside(&self) -> Bytes {
+        let mut aside = json!({"attempts": self.attempts});
+        if let Some(usage) = &self.usage {
+            aside["usage"] = usage.clone();
+            aside["usage_source"] = json!(self.source);
+        } else if self.end.is_some() {
+            aside["usage_source"] = json!(self.source);
+        }
+        aside.to_string().into()
+    }
+
+    /// Counts what was used, unless that is known.
+    pub(super) async fn count(&mut self, request: &ChatRequest) {
+        if self.source != Source::None || self.is_free {
+            return;
+        }
+        if let Some(counted) = self.ledger.count(request, &self.completion).await {
+            let Counted { prompt, answer } = counted;
+            self.usage = Some(json!({
+                "prompt_tokens": prompt,
+                "completion_tokens": answer,
+                "total_tokens": prompt + answer,
+            }));
+            self.source = Source::Estimated;
+        }
+    }
+
+    /// Counts what was used and writes all of it down.
+    pub(super) async fn settle(&mut self, request: &ChatRequest) {
+        self.count(request).await;
+        self.write();
+    }
+
+    fn write(&mut self) {
+        if std::mem::replace(&mut self.is_written, true) {
+            return;
+        }
+        let log = &self.completion.log;
+        log.settle(self.aside());
+        let now = Instant::now();
+        // What was dropped before its pump could end it has no end of its own.
+        let (label, ended) = match &self.end {
+            Some((end, at)) => (end.label(), *at),
+            None => ("internal_error", now),
+        };
+        let started_ms = since_1970(self.started.0);
+        let after = |at: Instant| millis(at.duration_since(self.started.1));
+        let tokens = |key| self.usage.as_ref()?.get(key)?.as_u64();
+        let record = Record {
+            id: log.id().as_str(),
+            key: self.key.as_deref(),
+            model: &self.completion.about.model,
+            upstream: self.upstream.as_deref(),
+            started_ms,
+            first_token_ms: self.first_token.map(|at| started_ms + after(at)),
+            ended_ms: started_ms + after(ended),
+            prompt_tokens: tokens("prompt_tokens"),
+            completion_tokens: tokens("completion_tokens"),
+            usage_source: self.source,
+            attempts: self.attempts,
+            end: label,
+        };
+        record.log(after(ended), self.first_token.map(after));
+        let metrics = &self.ledger.metrics;
+        metrics.ended(&self.route, label);
+        self.meter.ended(self.first_token.is_some());
+        let source = self.source.label();
+        for (kind, count) in [
+            ("prompt", record.prompt_tokens),
+            ("completion", record.completion_tokens),
+        ] {
+            metrics.tokens(&self.route, (kind, source), count.unwrap_or(0));
+        }
+        self.ledger.sink.write(&record);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+impl Record<'_> {
+    fn log(&self, duration_ms: u64, first_token_ms: Option<u64>) {
+        tracing::info!(
+            completion.id = self.id,
+            key = self.key,
+            model = self.model,
+            upstream = self.upstream,
+            end = self.end,
+            duration_ms,
+            first_token_ms,
+            prompt_tokens = self.prompt_tokens,
+            completion_tokens = self.completion_tokens,
+            attempts = self.attempts,
+            "completion ended"
+        );
+    }
+}
+
+fn since_1970(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, millis)
 }

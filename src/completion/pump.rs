@@ -6,9 +6,8 @@
 
 use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::{Value, json};
 use tokio::{
     select,
     time::{Instant, sleep, timeout},
@@ -16,9 +15,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Completion, Failure, Shared,
+    Code, Failure, Shared,
     frame::Framer,
-    ledger,
+    ledger::Account,
     progress::{Incomplete, Progress},
     release::Release,
     stored::Kept,
@@ -40,26 +39,23 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// One answer on its way into its log.
 pub(super) struct Pump {
     producer: Option<Producer>,
-    completion: Arc<Completion>,
+    // Settled once the log has ended, or when the pump is lost.
+    account: Account,
     framer: Framer,
     route: Route,
     call: Rc<Call>,
     progress: Progress,
     // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
     is_closed: bool,
-    // The upstream's count of tokens, once it came.
-    usage: Option<Bytes>,
-    attempts: u32,
     // What is held back while another upstream may still be asked.
     release: Release,
     shared: Shared,
-    started: Instant,
 }
 
 impl Pump {
     pub(super) fn new(
         producer: Producer,
-        completion: Arc<Completion>,
+        account: Account,
         route: Route,
         call: Rc<Call>,
         shared: Shared,
@@ -70,22 +66,19 @@ impl Pump {
                 has_sequence: call.request.params.include_sequence == Some(true),
             },
             producer: Some(producer),
-            completion,
+            account,
             route,
             progress: Progress::new(call.request.choices()),
             call,
             is_closed: false,
-            usage: None,
-            attempts: 0,
             release: Release::new(true),
             shared,
-            started: Instant::now(),
         }
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
     pub(super) async fn run(mut self, stopping: CancellationToken) {
-        let log = Arc::clone(&self.completion.log);
+        let log = Arc::clone(&self.account.completion().log);
         let total = self.route.clocks.total;
         let outcome = {
             let relay = AssertUnwindSafe(self.relay()).catch_unwind();
@@ -113,8 +106,11 @@ impl Pump {
             Err(_) => None,
         };
         self.finish(result);
+        let call = Rc::clone(&self.call);
+        // Only now, because it takes its time and the client has its answer.
+        self.account.settle(&call.request).await;
         if let Some(mut rest) = rest {
-            // Its outcome does not matter any more: the client has its answer.
+            // Its outcome does not matter any more.
             let _ = timeout(CLOSING, rest.next()).await;
         }
         if let Some(kept) = unstored {
@@ -132,23 +128,23 @@ impl Pump {
             };
             let is_last = targets.peek().is_none();
             self.release = Release::new(is_last);
-            self.attempts = self.completion.count_attempt();
+            self.account.asked(&target.label);
             self.keep_aside();
             let mut attempt = target.health.begin();
             let failure = match self.attempt(&target, &mut attempt).await {
                 Ok(rest) => return Ok(rest),
                 Err(failure) => failure,
             };
+            self.account.failed(&failure);
             if failure.is_upstreams() {
                 attempt.bad(failure.retry_after());
             }
             if is_last || self.release.is_released() || !failure.is_upstreams() {
                 return Err(failure);
             }
-            let (id, upstream) = (self.completion.log.id(), &*target.label);
+            let (id, upstream) = (self.account.completion().log.id(), &*target.label);
             tracing::warn!(%id, upstream, code = failure.code().label(), "the next upstream is asked");
             self.progress = Progress::new(self.call.request.choices());
-            self.usage = None;
         }
     }
 
@@ -171,7 +167,7 @@ impl Pump {
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
         self.release
-            .head(&self.completion, answer.headers, answer.plan);
+            .head(self.account.completion(), answer.headers, answer.plan);
         let mut chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
             Body::Whole(chunk) => {
@@ -224,11 +220,11 @@ impl Pump {
         }
         let now = Instant::now();
         self.progress.note(facts, now);
-        if facts.has_content && self.progress.first_content() == Some(now) {
-            self.has_begun(now);
+        if facts.has_content {
+            self.spoke(now);
         }
         if let Some(usage) = facts.usage.clone() {
-            self.usage = Some(chunk.json.slice(usage));
+            self.account.reported(&chunk.json.slice(usage));
             self.keep_aside();
         }
         let has_failed = facts.choice_failed.then(|| {
@@ -247,7 +243,7 @@ impl Pump {
 
     /// From here on the answer is this upstream's: what was held back goes out.
     fn flush(&mut self) -> Result<(), Failure> {
-        for chunk in self.release.release(&self.completion) {
+        for chunk in self.release.release(self.account.completion()) {
             self.append_chunk(&chunk)?;
         }
         Ok(())
@@ -270,7 +266,7 @@ impl Pump {
             return Err(Failure::new(Code::UpstreamMalformed, message));
         }
         if let Some(usage) = chunk.facts.usage.clone() {
-            self.usage = Some(chunk.json.slice(usage));
+            self.account.reported(&chunk.json.slice(usage));
             self.keep_aside();
         }
         self.flush()?;
@@ -284,13 +280,9 @@ impl Pump {
         let is_stream = self.call.request.is_generated_as_stream();
         let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
         let mut whole = BytesMut::new();
-        let mut has_begun = false;
         self.flush()?;
         while let Some(frame) = frames.next().await {
-            if !has_begun {
-                has_begun = true;
-                self.has_begun(Instant::now());
-            }
+            self.spoke(Instant::now());
             match is_stream {
                 true => self.append_event(Event { kind, frame })?,
                 false => whole.extend_from_slice(&frame),
@@ -312,26 +304,18 @@ impl Pump {
     }
 
     /// The answer has said something.
-    fn has_begun(&mut self, now: Instant) {
-        let after = millis(now.duration_since(self.started));
-        let id = self.completion.log.id();
-        self.shared.activity.first_token(id, after);
+    fn spoke(&mut self, now: Instant) {
+        let Some(after) = self.account.spoke(now) else {
+            return;
+        };
+        let id = self.account.completion().log.id();
+        self.shared.activity.first_token(id, millis(after));
     }
 
     /// What is told of the completion beside what it says.
     fn keep_aside(&mut self) {
-        let usage = self
-            .usage
-            .as_ref()
-            .and_then(|usage| serde_json::from_slice(usage).ok());
-        let aside = match usage {
-            Some::<Value>(usage) => {
-                json!({"usage": usage, "usage_source": "reported", "attempts": self.attempts})
-            }
-            None => json!({"attempts": self.attempts}),
-        };
         if let Some(producer) = &mut self.producer {
-            producer.keep_aside(aside.to_string().into());
+            producer.keep_aside(self.account.aside());
         }
     }
 
@@ -350,36 +334,33 @@ impl Pump {
                 } else {
                     End::Failed(failure.code().label().into())
                 };
-                self.completion.set_failure(failure);
+                self.account.completion().set_failure(failure);
                 (Some(event), end)
             }
         };
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
-        let first = self.progress.first_content();
-        let took = self.started.elapsed();
-        let id = self.completion.log.id();
+        let took = self.account.ended(end.clone());
+        let id = self.account.completion().log.id();
         self.shared.activity.ended(id, end.label(), millis(took));
-        ledger::record(
-            &self.completion,
-            &end,
-            self.usage.as_ref(),
-            took,
-            first.map(|at| at.duration_since(self.started)),
-        );
     }
 
     /// Keeps the completion, if that was asked for. What could not be kept yet is returned.
-    async fn store(&self) -> Option<Kept> {
-        let request = &self.call.request;
+    async fn store(&mut self) -> Option<Kept> {
+        let call = Rc::clone(&self.call);
+        let request = &call.request;
         if request.params.store != Some(true) {
             return None;
         }
-        let log = &self.completion.log;
+        // What is stored does not change any more, so it is counted before. Too late is without.
+        let _ = timeout(STORING, self.account.count(request)).await;
+        self.keep_aside();
+        let completion = self.account.completion();
+        let log = &completion.log;
         let view = view::describe_at(Arc::clone(log), Some(End::Completed));
         let view = view.await.ok()?;
-        let kept = Kept::new(log, &self.completion.about.model, request, &view);
+        let kept = Kept::new(log, &completion.about.model, request, &view);
         let kept = kept.inspect_err(|error| tracing::warn!(%error, "not stored"));
         let kept = kept.ok()?;
         let stored = timeout(STORING, self.shared.stored.put(&kept)).await;
@@ -395,7 +376,7 @@ impl Pump {
 
     /// Keeps it once that can be done, for as long as its stream is kept.
     async fn store_later(&self, kept: &Kept, stopping: CancellationToken) {
-        let log = &self.completion.log;
+        let log = &self.account.completion().log;
         let mut backoff = BACKOFF.0;
         loop {
             select! {

@@ -17,11 +17,13 @@ use super::{
     About, Activity, Claims, Code, Failure, Pumps, Stored,
     claims::{Claim, is_void},
     fold::{fold, parse},
+    ledger::{Account, Ledger},
     pump::Pump,
     unfilled::Unfilled,
 };
 use crate::{
     backend::{BackendError, Call, Credentials, Headers, Identity, Router},
+    metrics::Metrics,
     openai::{ChatRequest, Model},
     stream::{
         Cursor, Grace, Id, Kind, Log, Lookup, OnDisconnect, Owner, Producer, Reader, Settings,
@@ -51,6 +53,8 @@ pub struct Shared {
     pub stored: Arc<Stored>,
     /// What happens.
     pub activity: Activity,
+    /// Where completions are accounted for.
+    pub ledger: Ledger,
 }
 
 /// Whether new completions are taken.
@@ -71,6 +75,8 @@ pub struct Ask {
     pub request: ChatRequest,
     /// To whom the completion will belong.
     pub owner: Owner,
+    /// The name of the key that asks, where keys are configured.
+    pub key: Option<String>,
     /// Headers of the client's that the backend may see.
     pub headers: Headers,
     /// Who has to know the upstream's key.
@@ -200,6 +206,8 @@ impl Service {
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
         self.shared.activity.started(log.id(), &about.model);
         let completion = Arc::new(Completion::new(log, about));
+        let ledger = self.shared.ledger.clone();
+        let account = Account::open(ledger, Arc::clone(&completion), (ask.key, &route.name));
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
@@ -208,13 +216,7 @@ impl Service {
             credentials: ask.credentials,
         });
         let shared = self.shared.clone();
-        let pump = Pump::new(
-            producer,
-            Arc::clone(&completion),
-            route.clone(),
-            call,
-            shared,
-        );
+        let pump = Pump::new(producer, account, route.clone(), call, shared);
         let pumps = &self.shared.pumps;
         pumps.spawn(pump.run(pumps.stopping()));
         Ok(Started { completion, reader })
@@ -318,6 +320,12 @@ impl Service {
             Some(_) => Ok(Model::new(name)),
             None => Err(unknown_model(name)),
         }
+    }
+
+    /// Tells how the upstreams and the store are now.
+    pub fn gauge(&self, metrics: &Metrics) {
+        self.router.gauge(metrics);
+        metrics.log_bytes(self.shared.store.held_bytes());
     }
 
     /// Whether new completions are taken.

@@ -18,6 +18,8 @@ use crate::{
 const SHORTEST: Duration = Duration::from_millis(10);
 /// Requests have some kilobytes each, and their answers' times as much again.
 const MOST_REQUESTS: usize = 1_000_000;
+/// A record has some 300 bytes.
+const MOST_RECORDS: usize = 1_000_000;
 /// More than anybody asks one after the other.
 const MOST_UPSTREAMS: usize = 32;
 /// Small enough for any machine, large enough for any chunk.
@@ -63,6 +65,7 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     mock(config)?;
     cassettes(config)?;
     store(config)?;
+    usage(config)?;
     exposure(config)
 }
 
@@ -226,6 +229,19 @@ fn store(config: &Config) -> Result<(), Wrong> {
     if config.mock.deterministic {
         let reason = "cannot be with a shared store, where the same id must not be made twice";
         return wrong("mock.deterministic", reason);
+    }
+    Ok(())
+}
+
+fn usage(config: &Config) -> Result<(), Wrong> {
+    let sink = &config.usage.sink;
+    if !sink.is_empty() && sink != "stdout" && !sink.contains('/') {
+        let reason = "expected `stdout`, a path such as `/var/log/usage.jsonl`, or nothing";
+        return wrong("usage.sink", reason);
+    }
+    if !(1..=MOST_RECORDS).contains(&config.usage.queue) {
+        let reason = format!("expected 1 to {MOST_RECORDS}");
+        return wrong("usage.queue", reason);
     }
     Ok(())
 }

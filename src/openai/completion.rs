@@ -38,7 +38,9 @@ pub struct ChatCompletionView {
     pub completion: ChatCompletion,
     /// How far it is.
     pub status: Status,
-    /// Where the count of tokens comes from.
+    /// Where the count of tokens comes from: `reported` by the upstream, `estimated` here, or
+    /// `none` once it has ended and nothing was used, or nothing is known.
+    #[schema(pattern = "^(reported|estimated|none)$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_source: Option<String>,
     /// How many upstreams were tried.

@@ -70,6 +70,10 @@ struct TwoNodes {
 }
 
 impl StreamStore for TwoNodes {
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
         self.a.create(spec)
     }

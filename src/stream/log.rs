@@ -217,6 +217,15 @@ impl Log {
         self.lock().aside.clone()
     }
 
+    /// Keeps other bytes beside a log that has ended, such as what was counted since. Before the
+    /// end that is its producer's to do.
+    pub fn settle(&self, aside: Bytes) {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            state.aside = Some(aside);
+        }
+    }
+
     /// The place after the last event.
     pub fn top(&self) -> Cursor {
         let state = self.lock();

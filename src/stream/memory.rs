@@ -104,6 +104,10 @@ impl MemoryStore {
 }
 
 impl StreamStore for MemoryStore {
+    fn held_bytes(&self) -> usize {
+        self.budget.used()
+    }
+
     fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
         Box::pin(async move {
             self.make_room()?;

@@ -59,6 +59,9 @@ pub trait StreamStore: Send + Sync {
         true
     }
 
+    /// What its logs hold in memory here, in bytes.
+    fn held_bytes(&self) -> usize;
+
     /// Whether other nodes make ids too, so that none may be made twice.
     fn has_shared_ids(&self) -> bool {
         false

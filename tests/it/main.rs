@@ -34,3 +34,4 @@ mod resume;
 mod scenarios;
 mod terminal;
 mod unary;
+mod usage;

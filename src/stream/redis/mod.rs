@@ -154,6 +154,10 @@ impl RedisStore {
 }
 
 impl StreamStore for RedisStore {
+    fn held_bytes(&self) -> usize {
+        self.shared.memory.budget().used()
+    }
+
     fn create(&self, spec: Spec) -> StoreFuture<'_, Producer> {
         Box::pin(async move {
             self.shared.memory.make_room()?;
