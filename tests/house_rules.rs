@@ -88,7 +88,12 @@ const MAY_NAME: [(&str, &[&str]); 8] = [
     // The store names its own module of that name.
     (
         "redis",
-        &["stream/redis/", "stream/mod.rs", "stream/contract_tests.rs"],
+        &[
+            "stream/redis/",
+            "stream/mod.rs",
+            "stream/contract_tests.rs",
+            "access/limits/",
+        ],
     ),
     ("tiktoken_rs", &["tokens.rs"]),
     ("regex_syntax", &["backend/mock/generate/"]),

@@ -14,6 +14,7 @@ mod error;
 mod fallback;
 mod follow;
 mod health;
+mod limits;
 mod line;
 mod mock_admin;
 mod models;

@@ -7,6 +7,7 @@
 mod about;
 mod activity;
 mod claims;
+mod demand;
 mod failure;
 mod fold;
 mod follow;
