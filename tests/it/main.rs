@@ -26,6 +26,7 @@ mod bad_input;
 mod hostile;
 mod http2;
 mod legacy;
+mod limits;
 mod mock;
 mod pages;
 mod resume;
