@@ -160,5 +160,11 @@ fn read(
     })
 }
 
+/// A secret of the environment, for commands that need one and no configuration.
+pub fn secret(name: &str) -> Option<Secret> {
+    let value = std::env::var_os(name)?.into_string().ok()?;
+    (!value.is_empty()).then_some(Secret(value))
+}
+
 #[cfg(test)]
 mod tests;

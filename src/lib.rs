@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 pub mod backend;
 pub mod cli;
+pub mod client;
 pub mod completion;
 pub mod config;
 pub mod openai;

@@ -1,6 +1,7 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 use std::{
+    any::Any,
     future::Future,
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -12,6 +13,7 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
+    dev::Extensions,
     http::Uri,
     middleware::from_fn,
     rt::{System, net::TcpStream},
@@ -24,8 +26,9 @@ use crate::{
     access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
-        mock::{Control, Mock, scenario::LoadError},
+        Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
+        cassette::{Cassettes, OnMiss, Recording},
+        mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
     completion::{self, Activity, Claims, Pumps, Service, Stored},
@@ -92,9 +95,9 @@ pub enum ServeError {
     /// The store of streams cannot be used.
     #[error("store.url: {0}")]
     Store(#[from] crate::stream::SetupError),
-    /// The scenarios cannot be used.
+    /// A scenario or a cassette cannot be used.
     #[error(transparent)]
-    Scenarios(#[from] LoadError),
+    File(#[from] LoadError),
     /// It stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(#[source] io::Error),
@@ -149,6 +152,7 @@ async fn serve(
             .configure(api::routes)
             .into_app()
             .default_service(web::to(api::fallback))
+            .wrap(from_fn(api::unchunked))
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };
@@ -164,13 +168,7 @@ async fn serve(
         .tcp_nodelay(true)
         // A client's FIN is its leaving.
         .h1_allow_half_closed(false)
-        .on_connect(move |connection, data| {
-            let connection = connection.downcast_ref::<TcpStream>();
-            connection.inspect(|connection| set_write_deadline(connection, write_deadline));
-            if let (Some(connection), true) = (connection, is_all_mock) {
-                data.insert(Line::to(connection));
-            }
-        })
+        .on_connect(on_connect(write_deadline, is_all_mock))
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals();
     let server = match config.server.http2 {
@@ -243,6 +241,7 @@ struct Shared {
     policy: Data<OriginPolicy>,
     tokens: Arc<Tokens>,
     control: Arc<Control>,
+    cassettes: Option<Arc<Cassettes>>,
     // Of each model's upstreams.
     health: Arc<[Vec<Arc<Health>>]>,
     completions: completion::Shared,
@@ -265,6 +264,7 @@ impl Shared {
             bodies: Bodies::default(),
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
+        let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
             stored: Arc::new(stored(config, &*store)),
@@ -281,6 +281,7 @@ impl Shared {
             policy: Data::new(origin_policy(config, address)),
             tokens: Arc::default(),
             control,
+            cassettes,
             health: health(config),
             completions,
         })
@@ -313,11 +314,26 @@ impl Shared {
             .collect()
     }
 
-    /// A model that the mock answers for.
-    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+    fn new_mock(&self) -> Mock {
         let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
         let mock = Mock::new(self.config.mock.clone(), control, tokens);
-        let target = target("mock", Rc::new(mock), 1, Arc::default());
+        mock.replaying(self.cassettes.clone())
+    }
+
+    /// An upstream, and where there are cassettes, what is recorded of it.
+    fn backend(&self, upstream: Upstream) -> Rc<dyn Backend> {
+        let Some(cassettes) = &self.cassettes else {
+            return Rc::new(upstream);
+        };
+        let upstream = upstream.recorded(Arc::clone(cassettes));
+        let asks_all = self.config.mock.rerecord;
+        let pair = (self.new_mock(), upstream);
+        Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
+    }
+
+    /// A model that the mock answers for.
+    fn mock(&self, name: &str, clocks: Clocks) -> Route {
+        let target = target("mock", Rc::new(self.new_mock()), 1, Arc::default());
         Route {
             name: name.to_owned(),
             targets: [target].into(),
@@ -343,7 +359,7 @@ impl Shared {
             .iter()
             .zip(health)
             .map(|(upstream, health)| {
-                let backend = Rc::new(Upstream::new(upstream, model.connect, limits)?);
+                let backend = self.backend(Upstream::new(upstream, model.connect, limits)?);
                 let health = Arc::clone(health);
                 Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
@@ -386,6 +402,20 @@ fn control(config: &Config) -> Result<Control, LoadError> {
 fn room(config: &Config) -> Room {
     let limits = &config.limits;
     Room::new(limits.streams, limits.queue, limits.queue_timeout)
+}
+
+/// The cassettes, whose folder is made where something is to be recorded.
+fn cassettes(config: &Config) -> Result<Option<Arc<Cassettes>>, LoadError> {
+    let mock = &config.mock;
+    if mock.cassettes.is_empty() {
+        return Ok(None);
+    }
+    let folder = Path::new(&mock.cassettes);
+    let cassettes = match mock.on_miss {
+        OnMiss::Record => Cassettes::make(folder)?,
+        OnMiss::Error | OnMiss::Mock => Cassettes::load(folder)?,
+    };
+    Ok(Some(Arc::new(cassettes)))
 }
 
 /// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
@@ -440,6 +470,19 @@ fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
         is_any,
         origins,
         hosts: (!is_any && !is_open).then_some(hosts),
+    }
+}
+
+/// What is done with every connection that is accepted.
+fn on_connect(write_deadline: Duration, is_mock: bool) -> impl Fn(&dyn Any, &mut Extensions) {
+    move |connection, data| {
+        let Some(connection) = connection.downcast_ref::<TcpStream>() else {
+            return;
+        };
+        set_write_deadline(connection, write_deadline);
+        if is_mock {
+            data.insert(Line::to(connection));
+        }
     }
 }
 

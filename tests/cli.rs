@@ -53,6 +53,7 @@ impl Running {
             .args(args)
             .envs(settings.iter().copied())
             .env("TOKENFALL__SERVER__LOG", "off")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -275,6 +276,18 @@ fn a_stop_lets_a_live_stream_finish() {
 }
 
 #[test]
+fn it_stops_when_its_input_ends_if_told_to() {
+    let mut running = Running::start(&["--port", "0", "--stop-at-eof"], &[]);
+    running.child.stdin = None;
+    assert_eq!(running.code(), Some(0));
+    let mut running = Running::start(&["--port", "0", "--instant"], &[]);
+    running.child.stdin = None;
+    drop(running.open_stream());
+    running.signal(Signal::TERM);
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
 fn a_second_interrupt_stops_at_once() {
     let running = Running::start(&["--port", "0"], &[("TOKENFALL__MOCK__PROFILE", "local")]);
     let mut stream = running.open_stream();
@@ -297,4 +310,130 @@ fn a_second_interrupt_stops_at_once() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).expect("the rest");
     assert!(!rest.contains("[DONE]"), "{rest}");
+}
+
+/// The body of the reply to a question, its transfer encoding taken off.
+fn answer(address: &str, question: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let length = question.len();
+    write!(stream, "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{question}")
+        .expect("sent");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("a reply");
+    let (_, body) = reply.split_once("\r\n\r\n").expect("a head");
+    if !reply.contains("transfer-encoding: chunked") {
+        return body.to_owned();
+    }
+    // The sizes of chunks stand on lines of their own, which end in CR LF.
+    let (mut text, mut rest) = (String::new(), body);
+    while let Some((size, following)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        text.push_str(&following[..size]);
+        rest = &following[size + 2..];
+        if size == 0 {
+            break;
+        }
+    }
+    text
+}
+
+const QUESTION: &str =
+    r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Where is it?"}]}"#;
+
+#[test]
+fn what_is_recorded_is_replayed_and_checked_against_the_server() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("recorded");
+    // There may be none yet.
+    let _ = fs::remove_dir_all(&folder);
+    let folder = folder.to_str().expect("a path");
+    let model = Running::start(&["--port", "0", "--instant", "--deterministic"], &[]);
+    let upstream = format!("http://{}/v1", model.address());
+    let recording = [
+        "record",
+        "--port",
+        "0",
+        "--upstream",
+        &upstream,
+        "--cassettes",
+        folder,
+    ];
+    let recorder = Running::start(&recording, &[]);
+    assert!(
+        recorder
+            .greeting
+            .contains(&format!("{upstream}, recorded in {folder}/")),
+        "{}",
+        recorder.greeting
+    );
+    let whole = QUESTION.replace("\"stream\":true,", "");
+    for question in [QUESTION, &whole] {
+        answer(recorder.address(), question);
+    }
+    recorder.signal(Signal::TERM);
+    assert_eq!(recorder.code(), Some(0));
+
+    let replay = Running::start(&["--port", "0", "--instant", "--cassettes", folder], &[]);
+    for question in [QUESTION, &whole] {
+        let sent = answer(model.address(), question);
+        assert!(sent.contains("chatcmpl-"), "{sent}");
+        assert_eq!(answer(replay.address(), question), sent);
+    }
+    let refused = answer(replay.address(), &QUESTION.replace("Where", "there"));
+    assert!(refused.contains("mock_no_cassette"), "{refused}");
+    replay.signal(Signal::TERM);
+    assert_eq!(replay.code(), Some(0));
+
+    let checked = run(&["check", "--cassettes", folder, "--against", &upstream]);
+    let report = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(0), "{report}");
+    assert!(report.ends_with("2 as recorded, 0 drifted.\n"), "{report}");
+    model.signal(Signal::TERM);
+    assert_eq!(model.code(), Some(0));
+
+    let other = ["--port", "0", "--instant", "--dialect", "vllm"];
+    let other = Running::start(&other, &[]);
+    let upstream = format!("http://{}/v1", other.address());
+    let checked = run(&["check", "--cassettes", folder, "--against", &upstream]);
+    let report = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{report}");
+    assert!(
+        report.contains("chunk.system_fingerprint: disappeared (was string)"),
+        "{report}"
+    );
+    other.signal(Signal::TERM);
+    assert_eq!(other.code(), Some(0));
+    let checked = run(&["check", "--cassettes", folder, "--against", &upstream]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(text(&checked.stdout).contains("could not be asked: "));
+}
+
+#[test]
+fn a_cassette_that_cannot_be_is_named_with_its_line() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wrong-cassettes");
+    fs::create_dir_all(&folder).expect("made");
+    fs::write(folder.join("a.yaml"), "version: 1\nrequest: 7\n").expect("written");
+    let folder = folder.to_str().expect("a path");
+    for command in [
+        &["check", "--cassettes", folder][..],
+        &["serve", "--port", "0", "--cassettes", folder],
+    ] {
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(2));
+        let error = text(&output.stderr);
+        // What runs has a log before it.
+        let expected = format!("tokenfall: {folder}/a.yaml:2: request: ");
+        assert!(error.contains(&expected), "{error}");
+    }
+    for args in [
+        &["--on-miss", "mock"][..],
+        &["--cassettes", "/tmp", "--on-miss", "record"],
+        &["--cassettes", "/tmp", "--upstream", "http://x"],
+        &["--cassettes", "/tmp", "--on-miss", "perhaps"],
+        &["--cassettes", "/no/such/folder"],
+        &["record", "--cassettes", "/tmp"],
+        &["check", "--against", "http://x"],
+        &["check", "--cassettes", "tests", "--against", "ftp://x"],
+    ] {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
 }

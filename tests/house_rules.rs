@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("openai", &[]),
     ("sse", &[]),
     ("tokens", &[]),
@@ -29,6 +29,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
         "api",
         &["openai", "sse", "wire", "stream", "access", "completion"],
     ),
+    ("client", &["openai", "sse"]),
     (
         "config",
         &[
@@ -63,6 +64,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "access",
             "api",
             "backend",
+            "client",
             "completion",
             "config",
             "openai",
@@ -83,8 +85,8 @@ const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 /// Library, and the paths under `src/` that may name it.
 const MAY_NAME: [(&str, &[&str]); 8] = [
     ("actix_web", &["api/", "server.rs"]),
-    ("reqwest", &["backend/upstream"]),
-    ("rustls", &["backend/upstream"]),
+    ("reqwest", &["backend/upstream", "client/"]),
+    ("rustls", &["backend/upstream", "client/"]),
     // The store names its own module of that name.
     (
         "redis",

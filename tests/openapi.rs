@@ -32,11 +32,23 @@ async fn stream(server: &TestServer, mut request: Value) -> Vec<String> {
     stream_at(server, "/chat/completions", request).await
 }
 
-async fn stream_at(server: &TestServer, path: &str, mut request: Value) -> Vec<String> {
+async fn stream_at(server: &TestServer, path: &str, request: Value) -> Vec<String> {
+    stream_with(server, path, request, &[]).await
+}
+
+async fn stream_with(
+    server: &TestServer,
+    path: &str,
+    mut request: Value,
+    headers: &[(&str, &str)],
+) -> Vec<String> {
     request["stream"] = true.into();
     let url = format!("{}{path}", server.base_url());
-    let reply = client().post(url).body(request.to_string()).send().await;
-    let reply = reply.expect("a reply");
+    let mut post = client().post(url).body(request.to_string());
+    for (name, value) in headers {
+        post = post.header(*name, *value);
+    }
+    let reply = post.send().await.expect("a reply");
     assert_eq!(reply.status(), 200);
     let mut decoder = Decoder::new(1 << 20);
     decoder.push(reply.bytes().await.expect("a body"));
@@ -102,6 +114,46 @@ impl Judge {
             both => panic!("chunk and error are {both:?} for {data}"),
         }
     }
+}
+
+const DIALECTS: [&str; 7] = [
+    "openai",
+    "azure",
+    "vllm",
+    "llama.cpp",
+    "ollama",
+    "openrouter",
+    "deepseek",
+];
+
+#[tokio::test]
+async fn every_event_of_every_scenario_in_every_dialect_is_as_described() {
+    let prompts = concat!(env!("CARGO_MANIFEST_DIR"), "/prompts");
+    let settings = format!("mock.profile = 'instant'\nmock.prompts = '{prompts}'");
+    let server = spawn(&settings).expect("a server");
+    let judge = Judge::of(&server).await;
+    let list: Value = serde_json::from_str(&get(&server, "/_mock/scenarios").await).expect("JSON");
+    let mut seen = 0;
+    for scenario in list["data"].as_array().expect("scenarios") {
+        if scenario["name"] == "rate-limit" {
+            continue;
+        }
+        for dialect in DIALECTS {
+            let mut request = scenario["example"].clone();
+            request["stream_options"] = json!({"include_usage": true});
+            request["logprobs"] = true.into();
+            request["top_logprobs"] = 2.into();
+            let headers = [("x-mock-dialect", dialect), ("x-mock-fault", "")];
+            let events = stream_with(&server, "/chat/completions", request, &headers).await;
+            let sorts = judge.sorts(&events);
+            assert!(
+                sorts.ends_with("c.") && !sorts.contains('e'),
+                "{dialect}: {sorts}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 11 * DIALECTS.len(), "{seen}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::HOST,
@@ -130,7 +132,7 @@ pub(super) async fn complete(
     if !is_streaming {
         let whole = started.whole().await?;
         let response = reply::made(&started.completion);
-        let whole = (started.completion.plan(), whole);
+        let whole = (&*started.completion, whole);
         return Ok(reply::planned_whole(
             response,
             whole,
@@ -138,6 +140,10 @@ pub(super) async fn complete(
         ));
     }
     started.commit(state.stream.commit_after).await?;
+    if state.mock.is_some() && started.completion.plan().is_none() {
+        // Its plan is about the first byte too, so none is sent before the plan is known.
+        started.commit(Duration::MAX).await?;
+    }
     let mut response = reply::made(&started.completion);
     let completion = &started.completion;
     let for_whom = (state, wants_cookie);

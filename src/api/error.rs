@@ -226,7 +226,12 @@ fn failure_headers(failure: &Failure, response: &mut HttpResponseBuilder) {
     match failure {
         Failure::Refused(refusal) => {
             for (name, value) in &refusal.headers {
-                response.append_header((&name[..], &value[..]));
+                // What a replayed body is, is not ours to say.
+                if name == header::CONTENT_TYPE.as_str() {
+                    response.insert_header((&name[..], &value[..]));
+                } else {
+                    response.append_header((&name[..], &value[..]));
+                }
             }
         }
         Failure::Coded { code, .. } | Failure::Logged { code, .. } => match code {

@@ -1,6 +1,9 @@
 //! The headers that tell of limits, as OpenAI has them.
 
-use actix_web::{HttpResponseBuilder, http::header::RETRY_AFTER};
+use actix_web::{
+    HttpResponseBuilder,
+    http::header::{CONTENT_TYPE, RETRY_AFTER},
+};
 
 use crate::access::{Exceeded, Limit, Standing};
 
@@ -14,7 +17,9 @@ pub(super) fn add_limits(
     headers: &[(String, String)],
 ) {
     for (name, value) in headers {
-        if standing.is_none() || !name.starts_with(PREFIX) {
+        let is_replaced = standing.is_some() && name.starts_with(PREFIX);
+        // The body's form is for who writes it to say.
+        if !is_replaced && name != CONTENT_TYPE.as_str() {
             response.append_header((&name[..], &value[..]));
         }
     }

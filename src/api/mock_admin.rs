@@ -20,7 +20,7 @@ use crate::{
         Control,
         scenario::{Match, Scenario},
     },
-    openai::{ErrorEnvelope, Invalid},
+    openai::{ErrorEnvelope, Invalid, object},
 };
 
 /// What is steered here.
@@ -34,8 +34,8 @@ const SESSION: &str = "x-mock-session";
 #[serde(deny_unknown_fields)]
 pub(super) struct Verify {
     /// Conditions that a request fulfils, as a scenario has them.
-    #[serde(rename = "match", default)]
-    #[schema(value_type = Option<Object>)]
+    #[serde(rename = "match", default, deserialize_with = "object::required")]
+    #[schema(value_type = Object, required = false)]
     matches: Match,
     /// The scenario that answered.
     #[serde(default)]

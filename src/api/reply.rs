@@ -22,7 +22,6 @@ use super::{
 use crate::{
     completion::{About, Completion, Service, Started, Task, UnaryCall},
     stream::{Log, Reader},
-    wire::Plan,
 };
 
 /// What a reply of a planned wrong type says to be.
@@ -38,6 +37,13 @@ pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
     }
     add_limits(&mut response, completion.standing(), completion.headers());
     response
+}
+
+/// What the backend says that its bytes are, where that is not ours to say.
+fn given_type(completion: &Completion) -> Option<&str> {
+    let mut headers = completion.headers().iter();
+    let given = headers.find(|(name, _)| name == CONTENT_TYPE.as_str());
+    given.map(|(_, value)| &value[..])
 }
 
 /// A stream over what `reader` reads, on a head that `response` has begun.
@@ -59,6 +65,9 @@ pub(super) fn planned_stream(
     (state, line): (&State, Option<Line>),
 ) -> HttpResponse {
     stream_head(&mut response);
+    if let Some(given) = given_type(&started.completion) {
+        response.insert_header((CONTENT_TYPE, given));
+    }
     let Some(plan) = started.completion.plan().map(Arc::clone) else {
         return stream(response, started.reader, show, state);
     };
@@ -73,7 +82,8 @@ pub(super) fn planned_stream(
     let heartbeat = plan
         .waiting
         .map(|text| Bytes::from_static(text.as_bytes()))
-        .or(heartbeat);
+        .or(heartbeat)
+        .filter(|_| !plan.is_exact);
     let stage = Stage {
         plan,
         line,
@@ -87,11 +97,11 @@ pub(super) fn planned_stream(
 /// A whole reply, with what its plan does to the bytes.
 pub(super) fn planned_whole(
     mut response: HttpResponseBuilder,
-    (plan, whole): (Option<&Arc<Plan>>, Bytes),
+    (completion, whole): (&Completion, Bytes),
     (state, line): (&State, Option<Line>),
 ) -> HttpResponse {
-    response.content_type("application/json");
-    let Some(plan) = plan else {
+    response.content_type(given_type(completion).unwrap_or("application/json"));
+    let Some(plan) = completion.plan() else {
         return response.body(whole);
     };
     if plan.has_wrong_content_type() {

@@ -3,12 +3,15 @@
 //! A backend answers one call with raw chunks and a few facts about each. It knows nothing
 //! of logs, nor which status a client gets. Start at [`Backend`].
 
+pub mod cassette;
 mod error;
+mod frame;
 mod health;
 pub mod mock;
 mod router;
 mod unary;
 pub mod upstream;
+mod yaml;
 
 use std::{pin::Pin, time::Duration};
 
@@ -21,6 +24,7 @@ pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
 pub use router::{Balance, ModelSettings, Route, Router, Target, is_match};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
+pub use yaml::LoadError;
 
 use crate::{
     openai::{ChatRequest, Facts, Model},

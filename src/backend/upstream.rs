@@ -1,14 +1,15 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
+mod taped;
 mod unary;
 
-use std::{collections::BTreeMap, fmt, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, fmt, rc::Rc, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, RequestBuilder, Response, StatusCode, Url,
+    Client, RequestBuilder, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect,
 };
@@ -17,11 +18,13 @@ use serde::Deserialize;
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step, UnaryAnswer,
     UnaryCall,
+    cassette::{Cassettes, Request, Tape},
 };
 use crate::{
     openai::{Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
+use taped::Taped;
 
 /// The largest error body, or list of models, that is read.
 const MAX_SIDE_BODY: usize = 1 << 20;
@@ -117,6 +120,8 @@ pub struct Upstream {
     asks_usage: bool,
     max_event_bytes: usize,
     max_whole_bytes: usize,
+    // Where exchanges are kept, if they are.
+    cassettes: Option<Arc<Cassettes>>,
 }
 
 /// The largest answers that are taken.
@@ -147,7 +152,16 @@ impl Upstream {
             asks_usage: settings.ask_usage,
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
+            cassettes: None,
         })
+    }
+
+    /// The same, and every exchange is kept. Usage is asked for only where the client does so:
+    /// a cassette is what the client's own request got.
+    pub fn recorded(mut self, cassettes: Arc<Cassettes>) -> Self {
+        self.asks_usage = false;
+        self.cassettes = Some(cassettes);
+        self
     }
 
     /// Where a path below the base URL is.
@@ -162,7 +176,7 @@ impl Upstream {
         let body = call
             .request
             .upstream_body(self.model.as_deref(), self.asks_usage);
-        let accept = if is_streaming {
+        let expected = if is_streaming {
             "text/event-stream"
         } else {
             "application/json"
@@ -171,15 +185,19 @@ impl Upstream {
             .client
             .post(self.url(call.request.form().path()))
             .headers(self.request_headers(&call.headers, &call.credentials))
-            .header(ACCEPT, accept)
+            .header(ACCEPT, expected)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let (headers, response) = self.send(request, &call.credentials).await?;
+        let tape = self.tape(call);
+        let sent = self.send(request, &call.credentials, tape);
+        let (headers, mut response) = sent.await?;
+        if let Err(error) = expect_type(&response, expected) {
+            response.play_out().await;
+            return Err(error);
+        }
         let body = if is_streaming {
-            expect_type(&response, "text/event-stream")?;
             Body::Chunks(Box::pin(chunks(response, self.max_event_bytes)))
         } else {
-            expect_type(&response, "application/json")?;
             let json = read_body(response, self.max_whole_bytes).await?;
             Body::Whole(chunk(json)?)
         };
@@ -190,13 +208,30 @@ impl Upstream {
         })
     }
 
+    /// What takes the exchange down, if it is to be kept.
+    fn tape(&self, call: &Call) -> Option<Tape> {
+        let cassettes = self.cassettes.as_ref()?;
+        let mut secrets: Vec<String> = match &call.credentials {
+            Credentials::Clients(given) => given.iter().cloned().collect(),
+            Credentials::Ours => Vec::new(),
+        };
+        // Whatever the operator has set may be one.
+        let values = self.headers.values();
+        secrets.extend(values.filter_map(|value| Some(value.to_str().ok()?.to_owned())));
+        let (path, body) = Request::parts_of(call);
+        let tape = Tape::start(cassettes, (&path, &body), secrets);
+        tape.inspect_err(|error| tracing::warn!(%error, "an exchange is not kept"))
+            .ok()
+    }
+
     /// The answer's head, if it is not a refusal; and of its headers those that clients read.
     async fn send(
         &self,
         request: RequestBuilder,
         credentials: &Credentials,
-    ) -> Result<(Vec<(String, String)>, Response), BackendError> {
-        let response = request.send().await.map_err(not_sent)?;
+        tape: Option<Tape>,
+    ) -> Result<(Vec<(String, String)>, Taped), BackendError> {
+        let response = Taped::new(request.send().await.map_err(not_sent)?, tape);
         let headers = returned(response.headers());
         if !response.status().is_success() {
             let is_ours = self.has_credentials || *credentials == Credentials::Ours;
@@ -253,9 +288,9 @@ impl Upstream {
         let response = request.send().await.map_err(not_sent)?;
         if !response.status().is_success() {
             let headers = returned(response.headers());
-            return Err(refused(response, headers, true).await);
+            return Err(refused(Taped::new(response, None), headers, true).await);
         }
-        let body = read_body(response, MAX_SIDE_BODY).await?;
+        let body = read_body(Taped::new(response, None), MAX_SIDE_BODY).await?;
         let list: List = serde_json::from_slice(&body)
             .map_err(|error| BackendError::Malformed(format!("its list of models: {error}")))?;
         let model = |entry: Entry| Model {
@@ -269,12 +304,13 @@ impl Upstream {
 
 /// An error status. A refused key is the client's affair only if the key was.
 async fn refused(
-    response: Response,
+    mut response: Taped,
     headers: Vec<(String, String)>,
     is_key_ours: bool,
 ) -> BackendError {
     let status = response.status();
     if status == StatusCode::UNAUTHORIZED && is_key_ours {
+        response.play_out().await;
         return BackendError::Auth;
     }
     if !status.is_client_error() && !status.is_server_error() {
@@ -328,7 +364,7 @@ impl Backend for Upstream {
 /// The steps of a streamed answer. Reads on after the sentinel, to its end of file, so that
 /// a well-behaved upstream's connection can be used again.
 fn chunks(
-    mut response: Response,
+    mut response: Taped,
     max_event_bytes: usize,
 ) -> impl futures_util::Stream<Item = Result<Step, BackendError>> {
     stream! {
@@ -344,10 +380,23 @@ fn chunks(
             }
             while let Some(event) = decoder.next() {
                 if let Some(step) = step(event).transpose() {
+                    if is_last(&step) {
+                        response.play_out().await;
+                    }
                     yield step;
                 }
             }
         }
+    }
+}
+
+/// Nobody reads on after this, though the upstream may not have ended.
+fn is_last(step: &Result<Step, BackendError>) -> bool {
+    match step {
+        Ok(Step::Chunk(Chunk { facts, .. })) => facts.error.is_some() || facts.choice_failed,
+        // Its end of file is waited for.
+        Ok(Step::Done) => false,
+        Err(_) => true,
     }
 }
 
@@ -369,7 +418,7 @@ fn chunk(json: Bytes) -> Result<Chunk, BackendError> {
     }
 }
 
-async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, BackendError> {
+async fn read_body(mut response: Taped, max_bytes: usize) -> Result<Bytes, BackendError> {
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
@@ -384,7 +433,7 @@ async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, Ba
 }
 
 /// Servers that leave the type out are believed; those that name another are not.
-fn expect_type(response: &Response, expected: &str) -> Result<(), BackendError> {
+fn expect_type(response: &Taped, expected: &str) -> Result<(), BackendError> {
     let Some(given) = response.headers().get(CONTENT_TYPE) else {
         return Ok(());
     };

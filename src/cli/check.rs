@@ -4,8 +4,11 @@ use std::{path::Path, process::ExitCode};
 
 use clap::Args;
 
-use super::{ConfigArgs, WRONG_INPUT, fail, say, serve::use_prompts};
-use crate::{backend::mock::scenario, config::Config};
+use super::{ConfigArgs, WRONG_INPUT, drift, fail, say, serve::use_prompts};
+use crate::{
+    backend::{LoadError, cassette::Cassettes, mock::scenario},
+    config::Config,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -14,6 +17,15 @@ pub(super) struct CheckArgs {
     /// A folder of scenarios to check [default: prompts, where there is one]
     #[arg(long, value_name = "DIR")]
     prompts: Option<String>,
+    /// A folder of cassettes to check
+    #[arg(long, value_name = "DIR")]
+    cassettes: Option<String>,
+    /// Send the cassettes' requests to this server and report how the shape of its replies differs
+    #[arg(long, value_name = "URL", requires = "cassettes")]
+    against: Option<String>,
+    /// The environment variable that holds that server's key
+    #[arg(long, value_name = "NAME", requires = "against")]
+    key_env: Option<String>,
     /// Print the JSON Schema of a scenario, for editors
     #[arg(long)]
     schema: bool,
@@ -31,20 +43,37 @@ pub(super) fn run(args: CheckArgs) -> ExitCode {
     if let Some(prompts) = args.prompts {
         config.mock.prompts = prompts;
     }
+    if let Some(cassettes) = args.cassettes {
+        config.mock.cassettes = cassettes;
+    }
     use_prompts(&mut config);
     say("The configuration is valid.\n");
-    if config.mock.prompts.is_empty() {
-        return ExitCode::SUCCESS;
+    let cassettes = match scenarios(&config).and_then(|()| cassettes(&config)) {
+        Ok(cassettes) => cassettes,
+        Err(error) => return fail(WRONG_INPUT, &error),
+    };
+    match (args.against, cassettes) {
+        (Some(url), Some(cassettes)) => drift::run(&cassettes, &url, args.key_env.as_deref()),
+        (_, _) => ExitCode::SUCCESS,
     }
-    match scenario::load(Path::new(&config.mock.prompts)) {
-        Ok(set) => {
-            let folder = config.mock.prompts;
-            say(&format!(
-                "{} scenarios in {folder}/ are valid.\n",
-                set.len()
-            ));
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(WRONG_INPUT, &error),
+}
+
+fn scenarios(config: &Config) -> Result<(), LoadError> {
+    let folder = &config.mock.prompts;
+    if !folder.is_empty() {
+        let count = scenario::load(Path::new(folder))?.len();
+        say(&format!("{count} scenarios in {folder}/ are valid.\n"));
     }
+    Ok(())
+}
+
+fn cassettes(config: &Config) -> Result<Option<Cassettes>, LoadError> {
+    let folder = &config.mock.cassettes;
+    if folder.is_empty() {
+        return Ok(None);
+    }
+    let cassettes = Cassettes::load(Path::new(folder))?;
+    let count = cassettes.len();
+    say(&format!("{count} cassettes in {folder}/ are valid.\n"));
+    Ok(Some(cassettes))
 }

@@ -1,7 +1,9 @@
 //! The command line: a file each for what the binary can do.
 
 mod check;
+mod drift;
 mod openapi;
+mod record;
 mod serve;
 
 use std::{
@@ -31,7 +33,9 @@ pub struct Cli {
 enum Command {
     /// Serve the API (the default)
     Serve(ServeArgs),
-    /// Check the configuration and the scenarios, and say what is wrong with them
+    /// Serve a model server's API and keep every exchange as a cassette, to be replayed
+    Record(record::RecordArgs),
+    /// Check the configuration, the scenarios and the cassettes, and say what is wrong with them
     Check(check::CheckArgs),
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
@@ -86,6 +90,15 @@ struct ServeArgs {
     /// The mock answers the same request with the same bytes, ids and times included
     #[arg(long)]
     deterministic: bool,
+    /// Answer from the cassettes in this folder, byte for byte
+    #[arg(long, value_name = "DIR")]
+    cassettes: Option<PathBuf>,
+    /// What a request gets that no cassette has: error, mock, or record (with --upstream)
+    #[arg(long, value_name = "WHAT", requires = "cassettes")]
+    on_miss: Option<String>,
+    /// Stop when standard input ends: whoever started the server is gone then, however it ended
+    #[arg(long)]
+    stop_at_eof: bool,
 }
 
 /// Runs what the command line says.
@@ -93,6 +106,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => serve::run(args),
+        Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
         Command::Openapi(args) => openapi::run(&args),
     }

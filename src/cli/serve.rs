@@ -2,18 +2,23 @@
 
 use std::{
     future::Future,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 use toml::{Table, Value};
 
 use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
 use crate::{
-    backend::mock,
+    backend::{cassette::OnMiss, mock},
     config::{Config, Flag},
     server::{self, Listening, ServeError},
     telemetry,
@@ -25,7 +30,13 @@ const PROMPTS: &str = "prompts";
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
     let file = args.config.config.clone();
-    let mut config = match Config::load(file.as_deref(), flags(args)) {
+    let stops_at_eof = args.stop_at_eof;
+    run_with(file.as_deref(), flags(args), stops_at_eof)
+}
+
+/// Serves with these settings, and stops at the end of standard input if that is asked for.
+pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>, stops_at_eof: bool) -> ExitCode {
+    let mut config = match Config::load(file, flags) {
         Ok(config) => config,
         Err(error) => return fail(WRONG_INPUT, &error),
     };
@@ -36,9 +47,9 @@ pub(super) fn run(args: ServeArgs) -> ExitCode {
     raise_open_files();
     let upstream = upstream(&config);
     let on_listening = |l: &Listening| greet(l.address, &upstream);
-    match server::run(config, on_listening, stop) {
+    match server::run(config, on_listening, || stop(stops_at_eof)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ServeError::Scenarios(error)) => fail(WRONG_INPUT, &error),
+        Err(ServeError::File(error)) => fail(WRONG_INPUT, &error),
         Err(error) => fail(FAILED, &error),
     }
 }
@@ -50,11 +61,12 @@ pub(super) fn use_prompts(config: &mut Config) {
     }
 }
 
-/// Resolves at the first signal; a second Ctrl-C ends the process at once. Signals are caught
-/// from the call on.
-fn stop() -> impl Future<Output = ()> {
+/// Resolves at the first signal, or when standard input ends if it is to; a second Ctrl-C ends the
+/// process at once. Signals are caught from the call on.
+fn stop(at_eof: bool) -> impl Future<Output = ()> {
     let interrupt = signal(SignalKind::interrupt());
     let terminate = signal(SignalKind::terminate());
+    let eof = at_eof.then(end_of_input);
     async move {
         let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
             tracing::warn!("signals cannot be caught; a stop will not drain");
@@ -65,6 +77,7 @@ fn stop() -> impl Future<Output = ()> {
                 warn("Finishing the streams under way; Ctrl-C again stops at once.\n");
             }
             _ = terminate.recv() => {}
+            Some(_) = async { Some(eof?.await) } => {}
         }
         #[expect(
             clippy::disallowed_methods,
@@ -77,8 +90,22 @@ fn stop() -> impl Future<Output = ()> {
     }
 }
 
+/// Resolves when standard input ends. What comes on it is nobody's.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    // A thread of its own: a read that waits cannot be cancelled, and a runtime that stops would
+    // wait for it.
+    thread::spawn(move || {
+        // What cannot be read has ended.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        // Nobody listens where the server has stopped already.
+        let _ = sender.send(());
+    });
+    receiver
+}
+
 /// The flags as settings.
-fn flags(args: ServeArgs) -> Vec<Flag> {
+pub(super) fn flags(args: ServeArgs) -> Vec<Flag> {
     let mut flags = Vec::new();
     let mut set = |name, key, value: Option<Value>| {
         flags.extend(value.map(|value| Flag { name, key, value }));
@@ -96,10 +123,10 @@ fn flags(args: ServeArgs) -> Vec<Flag> {
     set("--profile", "mock.profile", args.profile.map(Value::String));
     set("--speed", "mock.speed", args.speed.map(Value::Float));
     set("--dialect", "mock.dialect", args.dialect.map(Value::String));
-    let prompts = args
-        .prompts
-        .map(|path| Value::String(path.display().to_string()));
-    set("--prompts", "mock.prompts", prompts);
+    let path = |path: PathBuf| Value::String(path.display().to_string());
+    set("--prompts", "mock.prompts", args.prompts.map(path));
+    set("--cassettes", "mock.cassettes", args.cassettes.map(path));
+    set("--on-miss", "mock.on_miss", args.on_miss.map(Value::String));
     set(
         "--virtual-time",
         "mock.virtual_time",
@@ -135,17 +162,25 @@ fn upstream(config: &Config) -> String {
         .map(|upstream| upstream.base_url.clone())
         .collect();
     urls.dedup();
-    match urls.is_empty() {
-        true => {
-            let prompts = match &config.mock.prompts[..] {
-                "" => String::new(),
-                folder => format!(", with the scenarios in {folder}/"),
-            };
-            let name = mock::MODEL;
-            format!("the built-in mock, as `{name}` or any other name{prompts}")
-        }
-        false => urls.join(", "),
+    let urls = urls.join(", ");
+    let folder = &config.mock.cassettes;
+    if !folder.is_empty() {
+        return match config.mock.on_miss {
+            OnMiss::Error => format!("the cassettes in {folder}/"),
+            OnMiss::Mock => format!("the cassettes in {folder}/, and the mock for all others"),
+            OnMiss::Record if config.mock.rerecord => format!("{urls}, recorded in {folder}/"),
+            OnMiss::Record => format!("the cassettes in {folder}/, and {urls} to record others"),
+        };
     }
+    if !urls.is_empty() {
+        return urls;
+    }
+    let prompts = match &config.mock.prompts[..] {
+        "" => String::new(),
+        folder => format!(", with the scenarios in {folder}/"),
+    };
+    let name = mock::MODEL;
+    format!("the built-in mock, as `{name}` or any other name{prompts}")
 }
 
 fn greet(address: SocketAddr, upstream: &str) {

@@ -268,13 +268,18 @@ impl Failure {
     /// The error event of a stream, as JSON: an upstream's envelope too has all four members
     /// there, which every client and the OpenAPI document can rely on.
     pub fn event(&self) -> Bytes {
-        if let Self::Refused(Refusal {
-            envelope: Some(json),
-            ..
-        }) = self
-            && let Some(error) = scan(json).ok().and_then(|facts| facts.error)
+        if let Self::Refused(refusal) = self
+            && let Some(json) = &refusal.envelope
         {
-            return Self::reported(&json[error]).envelope();
+            return match scan(json).ok().and_then(|facts| facts.error) {
+                Some(error) => Self::reported(&json[error]).envelope(),
+                // A replayed refusal may be anything; an event is JSON.
+                None => Self::Refused(Refusal {
+                    envelope: None,
+                    ..refusal.clone()
+                })
+                .envelope(),
+            };
         }
         self.envelope()
     }

@@ -311,3 +311,29 @@ fn an_error_in_the_file_of_keys_names_its_line() {
         assert!(!error.contains("secret"), "{error}");
     }
 }
+
+#[test]
+fn cassettes_answer_alone_or_record_what_they_lack() {
+    let refused = |text: &str, expected: &str| {
+        let error = Config::from_toml(text).expect_err(text).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let models = "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\" }]\n";
+    let record = "[mock]\non_miss = \"record\"\n";
+    refused(
+        record,
+        "config:2: mock.on_miss: `record` needs mock.cassettes",
+    );
+    let folder = "cassettes = \"c\"\n";
+    refused(&format!("{record}{folder}"), "mock.on_miss: `record` needs");
+    refused(
+        &format!("[mock]\n{folder}{models}"),
+        "mock.cassettes: cassettes answer in place",
+    );
+    refused(
+        "[mock]\nrerecord = true",
+        "mock.rerecord: nothing is recorded",
+    );
+    assert!(Config::from_toml(&format!("{record}{folder}{models}")).is_ok());
+    assert!(Config::from_toml(&format!("[mock]\n{folder}")).is_ok());
+}

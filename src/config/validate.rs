@@ -6,6 +6,7 @@ use super::Config;
 use crate::{
     access::KeySettings,
     backend::{
+        cassette::OnMiss,
         mock::check_speed,
         upstream::{Limits, Upstream, UpstreamSettings},
     },
@@ -59,6 +60,7 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     }
     models(config)?;
     mock(config)?;
+    cassettes(config)?;
     store(config)?;
     exposure(config)
 }
@@ -200,6 +202,26 @@ fn mock(config: &Config) -> Result<(), Wrong> {
     check_speed(mock.speed).or_else(|reason| wrong("mock.speed", reason))?;
     if mock.journal > MOST_REQUESTS {
         return wrong("mock.journal", format!("expected {MOST_REQUESTS} at most"));
+    }
+    Ok(())
+}
+
+/// Who answers, where there are cassettes.
+fn cassettes(config: &Config) -> Result<(), Wrong> {
+    let mock = &config.mock;
+    let records = mock.on_miss == OnMiss::Record;
+    if mock.rerecord && !records {
+        let reason = "nothing is recorded unless mock.on_miss is `record`";
+        return wrong("mock.rerecord", reason);
+    }
+    if records && (mock.cassettes.is_empty() || config.is_all_mock()) {
+        let reason = "`record` needs mock.cassettes, and in `models` an upstream to ask";
+        return wrong("mock.on_miss", reason);
+    }
+    if !mock.cassettes.is_empty() && !config.is_all_mock() && !records {
+        let reason = "cassettes answer in place of `models`: leave those out, or set mock.on_miss \
+                      to `record`, which asks them for what is missing";
+        return wrong("mock.cassettes", reason);
     }
     Ok(())
 }

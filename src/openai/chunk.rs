@@ -11,8 +11,8 @@ use super::Role;
 pub struct ChatChunk<'a> {
     /// The completion's id, the same in every chunk.
     pub id: &'a str,
-    /// Always `chat.completion.chunk`.
-    #[schema(pattern = "^chat\\.completion\\.chunk$")]
+    /// `chat.completion.chunk`, or nothing in the chunk that Azure begins with.
+    #[schema(pattern = "^(chat\\.completion\\.chunk)?$")]
     pub object: &'static str,
     /// When the completion was asked for, in seconds since 1970.
     pub created: u64,

@@ -13,7 +13,7 @@ pub mod json;
 mod message;
 mod model;
 mod moderation;
-mod object;
+pub mod object;
 mod request;
 mod scan;
 mod text;

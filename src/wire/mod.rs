@@ -34,6 +34,8 @@ pub struct Plan {
     pub seed: u64,
     /// Waits are not waited for.
     pub is_virtual: bool,
+    /// No heartbeat comes between the bytes.
+    pub is_exact: bool,
     /// Where what was sent is written down.
     pub delivery: Arc<Delivery>,
 }
@@ -41,7 +43,7 @@ pub struct Plan {
 impl Plan {
     /// Nothing is to be done to the bytes.
     pub fn is_plain(&self) -> bool {
-        self.faults.is_empty() && self.framing == Framing::default()
+        self.faults.is_empty() && self.framing == Framing::default() && !self.is_exact
     }
 
     /// Waits so long, unless time is virtual.

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import sse
-from tokenfall import REPOSITORY, clean_environment, wait_for_line
+from tokenfall import BINARY, REPOSITORY, clean_environment, wait_for_line
 
 REQUEST = {
     "model": "tiny-random",
@@ -99,6 +99,62 @@ def test_every_sdk_reads_it(sdk, through):
     assert streamed.chunks[-1]["usage"]["total_tokens"] == whole.completion["usage"]["total_tokens"]
 
 
+@pytest.fixture(scope="module")
+def recorded(serve, llama, tmp_path_factory):
+    """A folder of cassettes, and what was received while they were recorded."""
+    folder = tmp_path_factory.mktemp("cassettes")
+    with serve("--upstream", llama, "--cassettes", str(folder), "--on-miss", "record") as recorder:
+        received = [httpx.post(f"{recorder.base_url}/chat/completions", json=body, timeout=30) for body in RECORDED]
+    assert len(list(folder.glob("*.yaml"))) == len(RECORDED)
+    return folder, received
+
+
+def test_a_replay_is_byte_for_byte_what_was_recorded_but_for_our_id(serve, recorded):
+    folder, received = recorded
+    with serve("--cassettes", str(folder), "--speed", "1000") as replay:
+        for body, before in zip(RECORDED, received, strict=True):
+            first, second = (httpx.post(f"{replay.base_url}/chat/completions", json=body, timeout=30) for _ in range(2))
+            assert first.status_code == before.status_code
+            assert first.headers["content-type"].startswith(before.headers["content-type"].split(";")[0])
+            assert ID.sub(b"", first.content) == ID.sub(b"", before.content)
+            # The server's own id, which the recording client did not see.
+            assert first.content == second.content
+            if first.status_code == 200:
+                assert ID.findall(first.content) != ID.findall(before.content)
+
+
+def test_one_other_character_is_refused_with_what_differs(serve, recorded):
+    folder, _ = recorded
+    with serve("--cassettes", str(folder)) as replay:
+        other = STREAM | {"messages": [{"role": "user", "content": "zzy"}]}
+        refused = httpx.post(f"{replay.base_url}/chat/completions", json=other, timeout=30)
+    assert refused.status_code == 404
+    error = refused.json()["error"]
+    assert error["code"] == "mock_no_cassette"
+    assert error["message"].endswith('\n  messages[0].content: recorded "zzz", asked "zzy"'), error
+
+
+def test_every_sdk_reads_a_replay(sdk, serve, llama, tmp_path):
+    asked = [{name: value for name, value in body.items() if name != "cache_prompt"} for body in (WITH_USAGE, REQUEST)]
+    asked = [{"request": body} for body in asked]
+    with serve("--upstream", llama, "--cassettes", str(tmp_path), "--on-miss", "record") as recorder:
+        recorded = sdk.ask(recorder.base_url, *asked)
+    with serve("--cassettes", str(tmp_path), "--instant") as replay:
+        replayed = sdk.ask(replay.base_url, *asked)
+    for before, after in zip(recorded, replayed, strict=True):
+        assert after.error is None
+        assert after.choices() == before.choices()
+
+
+def test_the_server_still_answers_in_the_recorded_shape(llama, recorded):
+    folder, _ = recorded
+    command = [BINARY, "check", "--cassettes", str(folder), "--against", llama]
+    checked = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(RECORDED)} as recorded, 0 drifted." in checked.stdout
+
+
+RECORDED = [STREAM, WITH_USAGE, REQUEST, REQUEST | {"response_format": {"type": "nonsense"}}]
 ID = re.compile(rb'"id":"[^"]*"')
 CREATED = re.compile(rb'"created":\d+')
 MEASURED = re.compile(rb'(_ms|_per_second)":[^,}]+')

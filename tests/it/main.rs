@@ -23,7 +23,9 @@ mod reply;
 mod upstream;
 
 mod bad_input;
+mod cassettes;
 mod hostile;
+mod http10;
 mod http2;
 mod legacy;
 mod limits;

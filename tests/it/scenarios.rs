@@ -1,5 +1,6 @@
 //! The mock's scenarios, faults, framings, dialects and journal, over the wire.
 
+mod drawn;
 mod faults;
 mod framing;
 mod golden;

@@ -66,6 +66,33 @@ impl Cast {
         delivery: &Arc<Delivery>,
     ) -> Result<Self, BackendError> {
         let selected = select(settings, control, options, question)?;
+        Self::of(
+            selected,
+            (settings, control),
+            (request, question),
+            (options, delivery),
+        )
+    }
+
+    /// The same for a cassette, which no scenario has a part in.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`] for names that are not known.
+    pub(super) fn of_cassette(
+        on: (&Settings, &Control),
+        request: &ChatRequest,
+        (options, question): (&Options, &Question),
+        delivery: &Arc<Delivery>,
+    ) -> Result<Self, BackendError> {
+        Self::of(None, on, (request, question), (options, delivery))
+    }
+
+    fn of(
+        selected: Option<Selected>,
+        (settings, control): (&Settings, &Control),
+        (request, question): (&ChatRequest, &Question),
+        (options, delivery): (&Options, &Arc<Delivery>),
+    ) -> Result<Self, BackendError> {
         let scenario = selected
             .as_ref()
             .map(|selected| Arc::clone(&selected.scenario));
@@ -103,6 +130,7 @@ impl Cast {
             waiting: dialect.waiting(),
             seed: Random::new(&digest, stream(Stream::Faults)).next(),
             is_virtual: settings.virtual_time,
+            is_exact: false,
             delivery: Arc::clone(delivery),
         };
         Ok(Self {

@@ -167,6 +167,13 @@ fn delta(choice: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     choice.get_mut("delta")?.as_object_mut()
 }
 
+/// Only OpenAI and Azure say that there is no refusal; one that there is, is said.
+fn drop_empty_refusal(delta: &mut Map<String, Value>) {
+    if delta.get("refusal").is_some_and(Value::is_null) {
+        delta.shift_remove("refusal");
+    }
+}
+
 fn has_text(choice: &mut Map<String, Value>) -> bool {
     let text = delta(choice).and_then(|delta| delta.get("content")?.as_str());
     text.is_some_and(|text| !text.is_empty())
@@ -201,7 +208,7 @@ fn vllm(mut chunk: Map<String, Value>) -> Map<String, Value> {
     chunk.shift_remove("system_fingerprint");
     each_choice(&mut chunk, |choice| {
         if let Some(delta) = delta(choice) {
-            delta.shift_remove("refusal");
+            drop_empty_refusal(delta);
         }
         if choice
             .get("finish_reason")
@@ -219,7 +226,7 @@ fn llama_cpp(mut chunk: Map<String, Value>) -> Map<String, Value> {
     chunk.insert("system_fingerprint".to_owned(), "b6700-mock".into());
     each_choice(&mut chunk, |choice| {
         if let Some(delta) = delta(choice) {
-            delta.shift_remove("refusal");
+            drop_empty_refusal(delta);
             if delta.get("content").is_some_and(|content| content == "") {
                 delta.insert("content".to_owned(), Value::Null);
             }
@@ -259,7 +266,7 @@ fn ollama(mut chunk: Map<String, Value>) -> Map<String, Value> {
     each_choice(&mut chunk, |choice| {
         choice.shift_remove("logprobs");
         if let Some(delta) = delta(choice) {
-            delta.shift_remove("refusal");
+            drop_empty_refusal(delta);
             delta.entry("content").or_insert("".into());
             delta.insert("role".to_owned(), "assistant".into());
             *delta = ordered(std::mem::take(delta), &["role", "content"]);
@@ -275,7 +282,7 @@ fn openrouter(mut chunk: Map<String, Value>) -> Map<String, Value> {
         let finish = choice.get("finish_reason").cloned().unwrap_or_default();
         choice.insert("native_finish_reason".to_owned(), finish);
         let Some(delta) = delta(choice) else { return };
-        delta.shift_remove("refusal");
+        drop_empty_refusal(delta);
         delta.insert("role".to_owned(), "assistant".into());
         delta.entry("content").or_insert("".into());
         if let Some(text) = delta.get("reasoning").cloned() {
@@ -294,7 +301,7 @@ fn deepseek(mut chunk: Map<String, Value>) -> Map<String, Value> {
             .get("finish_reason")
             .is_some_and(|reason| !reason.is_null());
         let Some(delta) = delta(choice) else { return };
-        delta.shift_remove("refusal");
+        drop_empty_refusal(delta);
         let says = if is_last { json!("") } else { Value::Null };
         if !delta.contains_key("tool_calls") {
             delta.entry("content").or_insert(says);

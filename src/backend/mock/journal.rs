@@ -25,6 +25,8 @@ pub struct Entry {
     pub seed: i64,
     /// The scenario that answered, if one did.
     pub scenario: Option<String>,
+    /// The cassette that was replayed, if one was.
+    pub cassette: Option<String>,
     /// The profile of its times.
     pub profile: String,
     /// The HTTP status that was meant.
@@ -45,6 +47,7 @@ impl Entry {
                 .then(|| Arc::new(question.clone())),
             seed: 0,
             scenario: None,
+            cassette: None,
             profile: String::new(),
             status: 200,
             delivery: Arc::default(),
@@ -80,6 +83,7 @@ impl Entry {
             "request": {"headers": headers, "body": question.map(|question| &question.body)},
             "seed": self.seed,
             "scenario": self.scenario,
+            "cassette": self.cassette,
             "profile": self.profile,
             "status": self.status,
             "sent": {

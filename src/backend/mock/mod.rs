@@ -19,6 +19,7 @@ mod question;
 mod random;
 mod refusal;
 mod render;
+mod replay;
 pub mod scenario;
 mod script;
 mod splits;
@@ -42,6 +43,7 @@ pub use pace::{Jitter, Profile};
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Chunks, Frames, Headers, Identity, Step,
     UnaryAnswer, UnaryCall,
+    cassette::{Cassettes, OnMiss},
 };
 use crate::{
     openai::{ChatRequest, Model, scan},
@@ -88,6 +90,12 @@ pub struct Settings {
     pub seed: i64,
     /// How many requests the journal remembers.
     pub journal: usize,
+    /// The folder of cassettes; empty for none.
+    pub cassettes: String,
+    /// What a request gets that no cassette has.
+    pub on_miss: OnMiss,
+    /// Models are asked even for what a cassette has, which is replaced.
+    pub rerecord: bool,
     /// Vectors are written in base64 where that is asked for.
     pub base64_embeddings: bool,
 }
@@ -108,6 +116,7 @@ pub struct Mock {
     control: Arc<Control>,
     tokens: Arc<Tokens>,
     splits: Splits,
+    cassettes: Option<Arc<Cassettes>>,
 }
 
 /// An answer that is ready to be played.
@@ -127,12 +136,22 @@ impl Mock {
             control,
             splits: Splits::new(Arc::clone(&tokens)),
             tokens,
+            cassettes: None,
         }
+    }
+
+    /// The same, and requests that these have are answered by them.
+    pub fn replaying(mut self, cassettes: Option<Arc<Cassettes>>) -> Self {
+        self.cassettes = cassettes;
+        self
     }
 
     async fn answer(&self, call: Rc<Call>) -> Result<Answer, BackendError> {
         let options = Options::of(&call.headers)?;
-        let question = Question::of(&call.request, &call.headers)?;
+        let question = match self.is_replayed(&call, &options) {
+            true => Question::unread(&call.request, &call.headers)?,
+            false => Question::of(&call.request, &call.headers)?,
+        };
         let mut entry = Entry::new(&question, &call.id, &options.session);
         let answer = self.play(&call, (&options, &question), &mut entry).await;
         if let Err(BackendError::Refused(refusal)) = &answer {
@@ -149,6 +168,11 @@ impl Mock {
         (options, question): (&Options, &Question),
         entry: &mut Entry,
     ) -> Result<Answer, BackendError> {
+        if options.scenario.is_none()
+            && let Some(answer) = self.replay(call, (options, question), entry)?
+        {
+            return Ok(answer);
+        }
         let on = (&self.settings, &*self.control);
         let cast = Cast::new(on, &call.request, (options, question), &entry.delivery)?;
         entry.scenario = cast.selected.as_ref().map(|selected| selected.name.clone());

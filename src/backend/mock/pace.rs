@@ -71,6 +71,13 @@ pub(super) struct Pace {
 }
 
 impl Profile {
+    /// Nothing is waited for.
+    pub(super) fn is_instant(&self) -> bool {
+        self.first_token.is_zero()
+            && self.prefill_per_token.is_zero()
+            && self.tokens_per_second <= 0.0
+    }
+
     /// What cannot be.
     ///
     /// # Errors

@@ -117,23 +117,39 @@ struct JsonSchema {
     schema: Option<Value>,
 }
 
+fn refuse(invalid: Invalid) -> BackendError {
+    let param = invalid.param.as_deref().unwrap_or_default();
+    refusal::invalid(param, &invalid.message)
+}
+
 impl Question {
     /// Reads a request.
     ///
     /// # Errors
     /// [`BackendError::Refused`] with status 400, which names the field.
     pub(crate) fn of(request: &ChatRequest, headers: &Headers) -> Result<Self, BackendError> {
-        let refuse = |invalid: Invalid| {
-            refusal::invalid(
-                invalid.param.as_deref().unwrap_or_default(),
-                &invalid.message,
-            )
-        };
         let extras = match request.text {
             // A legacy completion has none of these, and a number for `logprobs`.
             Some(_) => Extras::default(),
             None => Invalid::check(request.body()).map_err(refuse)?,
         };
+        Self::with(extras, request, headers)
+    }
+
+    /// The same without what the mock alone would have to understand: a cassette answers as
+    /// its server did, whatever that thought of the request.
+    ///
+    /// # Errors
+    /// None: there is nothing to refuse.
+    pub(crate) fn unread(request: &ChatRequest, headers: &Headers) -> Result<Self, BackendError> {
+        Self::with(Extras::default(), request, headers)
+    }
+
+    fn with(
+        extras: Extras,
+        request: &ChatRequest,
+        headers: &Headers,
+    ) -> Result<Self, BackendError> {
         let params = &request.params;
         let text = |message: &Message| {
             let content = message.content.as_ref().map(Content::text);

@@ -16,10 +16,13 @@ pub(super) fn invalid(param: &str, message: &str) -> BackendError {
     )
 }
 
-/// No scenario, or more than one.
+/// No scenario, or more than one; or no cassette.
 pub(super) fn unmatched(code: &str, message: &str) -> BackendError {
     let headers = vec![("x-should-retry".to_owned(), "false".to_owned())];
-    let status = if code == "mock_no_match" { 404 } else { 400 };
+    let status = match code {
+        "mock_no_match" | "mock_no_cassette" => 404,
+        _ => 400,
+    };
     refuse(
         status,
         &error(message, "invalid_request_error", None, code),

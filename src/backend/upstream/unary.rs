@@ -30,7 +30,7 @@ impl Upstream {
             .headers(self.request_headers(&call.headers, &call.credentials))
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/json");
-        let (headers, response) = self.send(request, &call.credentials).await?;
+        let (headers, response) = self.send(request, &call.credentials, None).await?;
         expect_type(&response, "application/json")?;
         let body = chunk(read_body(response, self.max_whole_bytes).await?)?;
         Ok(UnaryAnswer { headers, body })

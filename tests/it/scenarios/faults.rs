@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokenfall::testing::spawn;
 
 use super::{SHIPPED, ask, chat, streamed};
 use crate::{
@@ -85,6 +86,16 @@ fn a_cut_is_before_the_event_or_the_byte_that_it_names() {
         assert_eq!(body, whole[..byte - 1], "{byte}");
         assert_eq!(closed, Closed::Fin, "{byte}");
     }
+}
+
+#[test]
+fn a_fault_takes_place_when_the_first_answer_is_late() {
+    // A server that is new has its tokenizer still to load.
+    let server = spawn("mock.profile = 'instant'\nstream.commit_after = '10ms'\n");
+    let server = server.expect("valid settings");
+    let (_, body, closed) = broken(server.address(), "cut@event=2");
+    assert_eq!(body.matches("data: ").count(), 1, "{body}");
+    assert_eq!(closed, Closed::Fin);
 }
 
 #[test]

@@ -43,7 +43,11 @@ impl Drop for Folder {
 }
 
 /// A scenario that cannot be, and what its error says.
-const WRONG: [(&str, &[&str]); 16] = [
+const WRONG: [(&str, &[&str]); 17] = [
+    (
+        "match: [gpt-4]\nreply: {text: x}",
+        &["a.yaml:1: match", "an object"],
+    ),
     ("reply: {text: x", &["a.yaml:1"]),
     (
         "reply:\n  text: x\ncolour: red",

@@ -14,16 +14,20 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub use crate::backend::{frame::RawFrame, yaml::LoadError};
+pub use load::load;
 pub(super) use load::stamp;
-pub use load::{LoadError, load};
 pub use matcher::{Match, Text};
-pub use reply::{Arguments, Block, Body, ErrorReply, RawFrame, Reply, ToolCall};
+pub use reply::{Arguments, Block, Body, ErrorReply, Reply, ToolCall};
 pub use schema::json_schema;
 pub use select::{Selected, Set, Unmatched};
 pub use template::{Context, Template, TemplateError};
 
 use super::{dialect::Dialect, options::check_speed};
-use crate::wire::{Fault, Framing};
+use crate::{
+    openai::object,
+    wire::{Fault, Framing},
+};
 
 /// One scenario: a file of the prompts folder, named by its path without the extension.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -38,14 +42,14 @@ pub struct Scenario {
     #[schema(value_type = Option<Object>)]
     pub example: Option<Map<String, Value>>,
     /// Which requests it answers; all of them if nothing is said. Every condition must hold.
-    #[serde(rename = "match", default)]
+    #[serde(rename = "match", default, deserialize_with = "object::required")]
     pub matches: Match,
     /// Of several that match, the highest answers. Two that match the same request and have the
     /// same priority are an error.
     #[serde(default)]
     pub priority: i32,
     /// The answer. A scenario has either this or `sequence`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     pub reply: Option<Reply>,
     /// Answers for one call after the other, counted for each `x-mock-session`.
     #[serde(default)]

@@ -1,14 +1,16 @@
 //! What a scenario answers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Context, Template, TemplateError, schema::schema_of};
+use crate::{
+    backend::frame::{RawFrame, WrittenFrame},
+    openai::object,
+};
 
 /// An answer: exactly one of `text`, `blocks`, `error` and `raw`, and what is told beside it.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,7 +53,7 @@ struct Written {
     #[schema(min_items = 1)]
     blocks: Option<Vec<Block>>,
     /// An HTTP error in place of an answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     error: Option<ErrorReply>,
     /// The bytes of the answer's body, sent as they are; the log has them so too.
     #[serde(default)]
@@ -202,53 +204,6 @@ pub struct ErrorReply {
     /// Headers, such as `retry-after`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-}
-
-/// Bytes of a raw answer.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "WrittenFrame")]
-pub struct RawFrame {
-    /// How long after the frame before it.
-    pub after: Duration,
-    /// The bytes.
-    pub bytes: Bytes,
-}
-
-/// Exactly one of `text` and `base64`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct WrittenFrame {
-    /// How long after the frame before it.
-    #[serde(default, with = "humantime_serde")]
-    #[schema(value_type = String, required = false, example = "10ms")]
-    after: Duration,
-    /// The bytes as text.
-    #[serde(default)]
-    text: Option<String>,
-    /// The bytes in base64, where they are no text.
-    #[serde(default)]
-    base64: Option<String>,
-}
-
-impl TryFrom<WrittenFrame> for RawFrame {
-    type Error = String;
-
-    fn try_from(written: WrittenFrame) -> Result<Self, String> {
-        let bytes = match (written.text, written.base64) {
-            (Some(text), None) => Bytes::from(text),
-            (None, Some(text)) => {
-                let bytes = BASE64_STANDARD.decode(&text);
-                bytes.map_err(|error| format!("base64: {error}"))?.into()
-            }
-            (None, None) | (Some(_), Some(_)) => {
-                return Err("expected exactly one of `text` and `base64`".to_owned());
-            }
-        };
-        Ok(Self {
-            after: written.after,
-            bytes,
-        })
-    }
 }
 
 impl TryFrom<WrittenBlock> for Block {

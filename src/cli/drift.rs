@@ -1,0 +1,66 @@
+//! `tokenfall check --against`: whether a model server still answers in the recorded shape.
+
+use std::process::ExitCode;
+
+use super::{FAILED, WRONG_INPUT, fail, say};
+use crate::{
+    backend::cassette::{Cassettes, Kept, shape::Shape},
+    client::{Client, ClientError},
+    config,
+};
+
+/// Asks everything that was recorded, one after the other, and reports what differs.
+pub(super) fn run(cassettes: &Cassettes, url: &str, key_env: Option<&str>) -> ExitCode {
+    let key = match key_env.map(|name| (name, config::secret(name))) {
+        None => None,
+        Some((_, Some(key))) => Some(key),
+        Some((name, None)) => {
+            let reason = format!("--key-env: the environment has no variable `{name}`");
+            return fail(WRONG_INPUT, &reason);
+        }
+    };
+    let client = match Client::new(url, key.as_ref().map(|key| &key.0[..])) {
+        Ok(client) => client,
+        Err(error) => return fail(WRONG_INPUT, &format!("--against: {error}")),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILED, &error),
+    };
+    match runtime.block_on(report(cassettes, &client)) {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(FAILED),
+    }
+}
+
+/// Says of each cassette how the live reply differs, and in the end of how many it does.
+async fn report(cassettes: &Cassettes, client: &Client) -> usize {
+    let all = cassettes.all();
+    let mut drifted = 0;
+    for kept in &all {
+        let found = match drift(kept, client).await {
+            Ok(found) => found,
+            Err(error) => vec![format!("could not be asked: {error}")],
+        };
+        drifted += usize::from(!found.is_empty());
+        say(&match found.is_empty() {
+            true => format!("{}: as recorded\n", kept.name()),
+            false => format!("{}: drift\n  {}\n", kept.name(), found.join("\n  ")),
+        });
+    }
+    let same = all.len() - drifted;
+    say(&format!("{same} as recorded, {drifted} drifted.\n"));
+    drifted
+}
+
+async fn drift(kept: &Kept, client: &Client) -> Result<Vec<String>, ClientError> {
+    let recorded = &kept.cassette;
+    let live = client
+        .post(&recorded.request.path, &recorded.request.body)
+        .await?;
+    let live = Shape::of(live.status, live.content_type.as_deref(), live.body);
+    Ok(Shape::recorded(&recorded.response).drift(&live))
+}

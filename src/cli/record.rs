@@ -1,0 +1,56 @@
+//! `tokenfall record`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use toml::Value;
+
+use super::{ConfigArgs, ServeArgs, serve};
+use crate::config::Flag;
+
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The model server to record, such as http://127.0.0.1:8000/v1
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+    /// The folder that cassettes are kept in; it is made where there is none
+    #[arg(long, value_name = "DIR")]
+    cassettes: PathBuf,
+    /// The environment variable that holds the upstream's key
+    #[arg(long, value_name = "NAME")]
+    upstream_key_env: Option<String>,
+    /// The address to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen on, 0 for any free one [default: 8080]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Serve beyond this machine although anyone can then use the upstream's key
+    #[arg(long)]
+    open: bool,
+}
+
+pub(super) fn run(args: RecordArgs) -> ExitCode {
+    let file = args.config.config.clone();
+    let mut flags = serve::flags(ServeArgs {
+        upstream: Some(args.upstream),
+        upstream_key_env: args.upstream_key_env,
+        cassettes: Some(args.cassettes),
+        on_miss: Some("record".to_owned()),
+        host: args.host,
+        port: args.port,
+        open: args.open,
+        ..ServeArgs::default()
+    });
+    let set = |key, value| Flag {
+        name: "record",
+        key,
+        value,
+    };
+    flags.push(set("mock.rerecord", Value::Boolean(true)));
+    // An exchange is kept whole, also when its client has seen enough of it.
+    flags.push(set("stream.on_disconnect", "detach".into()));
+    serve::run_with(file.as_deref(), flags, false)
+}

@@ -1,0 +1,135 @@
+//! A small client of any OpenAI-compatible server, for commands that ask one.
+
+use std::{error::Error, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+    redirect,
+};
+use serde_json::Value;
+
+/// How long a connection may take, and a whole reply.
+const CONNECT: Duration = Duration::from_secs(10);
+const TOTAL: Duration = Duration::from_secs(600);
+/// The largest reply that is read, in bytes.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+/// What paths of the API begin with, and what base URLs end in.
+const VERSION: &str = "/v1";
+
+/// A client of one server.
+#[derive(Debug)]
+pub struct Client {
+    client: reqwest::Client,
+    base: Url,
+    headers: HeaderMap,
+}
+
+/// A whole reply, whatever it says.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `content-type`, if it is a text.
+    pub content_type: Option<String>,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Not the URL of a server.
+    #[error("`{url}`: expected a URL such as `http://127.0.0.1:8000/v1`")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// A key with characters that no header has.
+    #[error("the key has characters that no header can carry")]
+    Key,
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Broken(String),
+    /// A larger reply than is read.
+    #[error("the reply has more than {MAX_BODY} bytes")]
+    TooLarge,
+}
+
+impl Client {
+    /// A client of the server with this base URL, which is given `key` with every request.
+    ///
+    /// # Errors
+    /// [`ClientError`] for a URL or a key that cannot be used.
+    pub fn new(url: &str, key: Option<&str>) -> Result<Self, ClientError> {
+        let base = Url::parse(url).ok();
+        let base = base.filter(|base| matches!(base.scheme(), "http" | "https") && base.has_host());
+        let base = base.ok_or_else(|| ClientError::Url {
+            url: url.to_owned(),
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = key {
+            let value = HeaderValue::try_from(format!("Bearer {key}"));
+            let mut value = value.map_err(|_| ClientError::Key)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| broken(&error))?;
+        Ok(Self {
+            client,
+            base,
+            headers,
+        })
+    }
+
+    /// Posts to a path of the API, such as `/v1/chat/completions`, and reads the whole reply.
+    ///
+    /// # Errors
+    /// [`ClientError`] when none comes, or too large a one. An error status is a reply.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, ClientError> {
+        let mut url = self.base.clone();
+        let below = path.strip_prefix(VERSION).unwrap_or(path);
+        url.set_path(&format!(
+            "{}{below}",
+            self.base.path().trim_end_matches('/')
+        ));
+        let request = self.client.post(url).headers(self.headers.clone());
+        let request = request.body(body.to_string()).send().await;
+        let mut response = request.map_err(|error| broken(&error))?;
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        let status = response.status().as_u16();
+        let mut body = BytesMut::new();
+        while let Some(read) = response.chunk().await.map_err(|error| broken(&error))? {
+            if body.len() + read.len() > MAX_BODY {
+                return Err(ClientError::TooLarge);
+            }
+            body.extend_from_slice(&read);
+        }
+        Ok(Reply {
+            status,
+            content_type,
+            body: body.freeze(),
+        })
+    }
+}
+
+/// The error with all its causes: who runs a command may know the address.
+fn broken(error: &reqwest::Error) -> ClientError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    ClientError::Broken(text)
+}

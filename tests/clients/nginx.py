@@ -1,0 +1,65 @@
+"""A real nginx in front of a server, with nothing set but where that is: what is not said is nginx's default.
+
+Its default towards upstreams is HTTP/1.0, with `Connection: close` and buffering on.
+"""
+
+import contextlib
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+CONFIG = """
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass {upstream};
+            {more}
+        }}
+    }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def in_front_of(upstream: str, directory: Path, more: str = ""):
+    """Yields the URL of an nginx whose upstream is this URL; `more` is put into its location."""
+    port = free_port()
+    config = directory / "nginx.conf"
+    config.write_text(CONFIG.format(directory=directory, port=port, upstream=upstream, more=more))
+    command = ["nginx", "-p", directory, "-e", directory / "error.log", "-c", config]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        wait_until_open(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until_open(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "nginx ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise AssertionError("nginx does not listen")
