@@ -4,6 +4,7 @@
 //! Start at [`Config::load`]. An error names where a value came from (file and line, a
 //! variable or a flag), its key, and what is allowed.
 
+mod keys_file;
 mod layers;
 mod validate;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::{
-    access,
+    access::{self, KeyDigest, KeySettings},
     api::{CorsSettings, Limits},
     backend::{ModelSettings, mock, upstream::Secret},
     completion::{StoredSettings, UsageSettings},
@@ -103,10 +104,11 @@ impl Config {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let mut config = layers.config()?;
-        config
-            .read_secrets(variable)
-            .and_then(|()| validate::validate(&config))
-            .map_err(|wrong| layers.blame(&wrong.key, &wrong.reason))?;
+        let blame = |wrong: validate::Wrong| layers.blame(&wrong.key, &wrong.reason);
+        validate::keys("auth.keys", &config.auth.keys).map_err(blame)?;
+        config.read_secrets(&variable).map_err(blame)?;
+        keys_file::read(&mut config.auth, &variable)?;
+        validate::validate(&config).map_err(blame)?;
         Ok(config)
     }
 
@@ -115,22 +117,12 @@ impl Config {
         &mut self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), validate::Wrong> {
-        let read = |key: String, name: &str| {
-            variable(name).filter(|v| !v.is_empty()).ok_or_else(|| {
-                let reason = format!("the environment has no variable `{name}`");
-                validate::Wrong { key, reason }
-            })
-        };
-        for (index, entry) in self.auth.keys.iter_mut().enumerate() {
-            if let (Some(name), None) = (&entry.key_env, &entry.key) {
-                entry.key = Some(read(format!("auth.keys[{index}].key_env"), name)?);
-            }
-        }
+        read_keys("auth.keys", &mut self.auth.keys, &variable)?;
         for (index, model) in self.models.iter_mut().enumerate() {
             for (place, upstream) in model.upstreams.iter_mut().enumerate() {
                 if let Some(name) = &upstream.key_env {
                     let key = format!("models[{index}].upstreams[{place}].key_env");
-                    upstream.key = Some(Secret(read(key, name)?));
+                    upstream.key = Some(Secret(read(key, name, &variable)?));
                 }
             }
         }
@@ -141,6 +133,33 @@ impl Config {
     pub fn is_all_mock(&self) -> bool {
         self.models.iter().all(|model| model.mock)
     }
+}
+
+/// Reads the keys of a list that are named by `key_env`, and keeps their digests.
+fn read_keys(
+    list: &str,
+    entries: &mut [KeySettings],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), validate::Wrong> {
+    for (index, entry) in entries.iter_mut().enumerate() {
+        if let Some(name) = entry.key_env.take() {
+            let key = read(format!("{list}[{index}].key_env"), &name, &variable)?;
+            entry.hash = Some(KeyDigest::of(&key));
+        }
+    }
+    Ok(())
+}
+
+/// A variable that has to be there, for this setting.
+fn read(
+    key: String,
+    name: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<String, validate::Wrong> {
+    variable(name).filter(|v| !v.is_empty()).ok_or_else(|| {
+        let reason = format!("the environment has no variable `{name}`");
+        validate::Wrong { key, reason }
+    })
 }
 
 /// A secret of the environment, for commands that need one and no configuration.

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use utoipa_actix_web::AppExt;
 
 use crate::{
-    access::{Keyring, Tickets},
+    access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
         Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
@@ -90,9 +90,6 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
-    /// A key that cannot be used.
-    #[error("auth.keys: {0}")]
-    Key(#[from] crate::access::KeyError),
     /// No secret for tickets.
     #[error(transparent)]
     Secret(#[from] crate::access::SecretError),
@@ -143,15 +140,12 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let listener = listen(&config.server)?;
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
-    let store = store(&config)?;
-    let shared = Shared::new(&config, address, Arc::clone(&store))?;
+    let (store, limiter) = kept(&config)?;
+    let kept = (Arc::clone(&store), Arc::clone(&limiter));
+    let shared = Shared::new(&config, address, kept)?;
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
-    let listening = Listening {
-        address,
-        pumps: shared.completions.pumps.clone(),
-        bodies: shared.state.bodies.clone(),
-    };
+    let listening = shared.listening(address);
     // One call of this per worker thread: each has backends and connections of its own.
     let app = move || {
         App::new()
@@ -195,9 +189,10 @@ async fn serve(
         ended = &mut server => return ended.map_err(ServeError::Stopped),
         () = store.tend() => {}
         () = control.tend() => {}
+        () = limiter.tend() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
-    settle(&*store).await;
+    settle(&*store, &*limiter).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     let stopped = server.await.map_err(ServeError::Stopped);
@@ -207,20 +202,34 @@ async fn serve(
 }
 
 /// Other nodes have to know how the streams of this one ended. What is late is lost to them.
-async fn settle(store: &dyn StreamStore) {
-    let settled = tokio::time::timeout(LAST_WRITES, store.settle()).await;
-    if settled.is_err() {
+async fn settle(store: &dyn StreamStore, limiter: &dyn Limiter) {
+    let settled = async { tokio::join!(store.settle(), limiter.settle()) };
+    if tokio::time::timeout(LAST_WRITES, settled).await.is_err() {
         tracing::warn!("not every stream's end could be shared");
     }
 }
 
-/// Where streams are kept. It has its tasks on this thread, which lives as long as the server.
-fn store(config: &Config) -> Result<Arc<dyn StreamStore>, ServeError> {
+/// Where streams are kept, and where limits are counted.
+type Kept = (Arc<dyn StreamStore>, Arc<dyn Limiter>);
+
+/// Both as they are configured. The store has its tasks on this thread,
+/// which lives as long as the server.
+fn kept(config: &Config) -> Result<Kept, ServeError> {
     Ok(match config.store.kind {
-        StoreKind::Memory => Arc::new(MemoryStore::new(&config.stream)),
+        StoreKind::Memory => (
+            Arc::new(MemoryStore::new(&config.stream)),
+            Arc::new(MemoryLimiter::default()),
+        ),
         StoreKind::Redis => {
             let last_words = Arc::new(completion::last_words);
-            Arc::new(RedisStore::new(&config.store, &config.stream, last_words)?)
+            let store = RedisStore::new(&config.store, &config.stream, last_words)?;
+            let is_own = config.store.on_unavailable == OnUnavailable::Unshared;
+            let limiter = RedisLimiter::new(
+                Arc::new(store.connections()),
+                store.node(),
+                (config.store.lease, is_own),
+            );
+            (Arc::new(store), Arc::new(limiter))
         }
     })
 }
@@ -253,12 +262,12 @@ impl Shared {
     fn new(
         config: &Config,
         address: SocketAddr,
-        store: Arc<dyn StreamStore>,
+        (store, limiter): Kept,
     ) -> Result<Self, ServeError> {
         let control = Arc::new(control(config)?);
         let metrics: Arc<Metrics> = Arc::default();
         let state = State {
-            keyring: Keyring::new(&config.auth)?,
+            keyring: Keyring::new(&config.auth.keys),
             tickets: Tickets::new(&config.auth.ticket_secret)?,
             public_url: config.server.public_url.trim_end_matches('/').to_owned(),
             limits: config.limits.clone(),
@@ -282,6 +291,8 @@ impl Shared {
                 sink,
                 (Arc::clone(&tokens), Arc::clone(&metrics)),
             ),
+            admission: Arc::new(Admission::new(limiter, room(config))),
+            assumed_tokens: config.limits.assumed_tokens,
         };
         Ok(Self {
             config: Arc::new(config.clone()),
@@ -294,6 +305,14 @@ impl Shared {
             health: health(config),
             completions,
         })
+    }
+
+    fn listening(&self, address: SocketAddr) -> Listening {
+        Listening {
+            address,
+            pumps: self.completions.pumps.clone(),
+            bodies: self.state.bodies.clone(),
+        }
     }
 
     fn service(&self) -> Service {
@@ -397,6 +416,12 @@ fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)
+}
+
+/// The places that this node has for answers.
+fn room(config: &Config) -> Room {
+    let limits = &config.limits;
+    Room::new(limits.streams, limits.queue, limits.queue_timeout)
 }
 
 /// The cassettes, whose folder is made where something is to be recorded.

@@ -101,7 +101,12 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
     // The store names its own module of that name.
     (
         "redis",
-        &["stream/redis/", "stream/mod.rs", "stream/contract_tests.rs"],
+        &[
+            "stream/redis/",
+            "stream/mod.rs",
+            "stream/contract_tests.rs",
+            "access/limits/",
+        ],
     ),
     ("tiktoken_rs", &["tokens.rs"]),
     ("regex_syntax", &["backend/mock/generate/"]),

@@ -1,6 +1,9 @@
 //! Who calls: by a key, or by the ticket of one completion.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -11,6 +14,7 @@ use actix_web::{
 
 use super::{ApiError, State, query::Follow};
 use crate::{
+    access::Key,
     completion::{Credentials, Failure, now},
     stream::Owner,
 };
@@ -23,6 +27,8 @@ pub(super) const COOKIE_NAME: &str = "tokenfall_ticket";
 pub(super) struct Caller {
     /// To whom the caller's completions belong.
     pub(super) owner: Owner,
+    /// The key that was shown, where keys are asked for.
+    pub(super) key: Option<Arc<Key>>,
     /// Who has to know an upstream's key.
     pub(super) credentials: Credentials,
     /// Nobody could come back as this caller without credentials.
@@ -70,13 +76,12 @@ fn state(request: &HttpRequest) -> Result<&State, ApiError> {
 fn identify(headers: &HeaderMap, state: &State) -> Result<Caller, ApiError> {
     let given = headers.get(AUTHORIZATION);
     let given = given.and_then(|value| value.to_str().ok());
-    let mut is_admin = true;
+    let mut key = None;
     if !state.keyring.is_empty() {
         let known = given.and_then(bearer);
         let known = known.and_then(|key| state.keyring.identify(key));
         let is_given = given.is_some();
-        let key = known.ok_or(ApiError::Unauthorized { is_given })?;
-        is_admin = key.is_admin;
+        key = Some(known.ok_or(ApiError::Unauthorized { is_given })?);
     }
     Ok(Caller {
         owner: Owner(state.tickets.owner(given.unwrap_or_default())),
@@ -85,7 +90,8 @@ fn identify(headers: &HeaderMap, state: &State) -> Result<Caller, ApiError> {
             false => Credentials::Ours,
         },
         is_known: given.is_some(),
-        is_admin,
+        is_admin: key.is_none_or(|key| key.is_admin),
+        key: key.cloned(),
     })
 }
 

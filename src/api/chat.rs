@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{AUTHORIZATION, HOST, HeaderMap},
+    http::header::HOST,
     post,
     web::{Data, Payload},
 };
@@ -67,6 +67,9 @@ pub(super) struct Queued {
                 ("x-request-id" = String, description = "The request's id, the client's own if it sent one."),
                 ("x-completion-id" = String, description = "The completion's id, which names its log."),
                 ("x-stream-ticket" = String, description = "On a stream: what opens it again without a key, as `?ticket=`."),
+                ("x-ratelimit-limit-requests" = Option<String>, description = "The requests per minute that the key may make, where it has such a limit; the same of tokens in `x-ratelimit-limit-tokens`."),
+                ("x-ratelimit-remaining-requests" = Option<String>, description = "How many are left; of tokens, without those that answers under way may take, in `x-ratelimit-remaining-tokens`."),
+                ("x-ratelimit-reset-requests" = Option<String>, description = "When all are there again, such as `6m0s`; of tokens in `x-ratelimit-reset-tokens`."),
             )),
         (status = 202, description = "The answer to `background: true`.", body = Queued),
         (status = 400, description = "The request is not valid.", body = ErrorEnvelope),
@@ -76,6 +79,7 @@ pub(super) struct Queued {
         (status = 408, description = "The body did not arrive in time.", body = ErrorEnvelope),
         (status = 409, description = "The completion was cancelled, or the idempotency key is another request's.", body = ErrorEnvelope),
         (status = 413, description = "The body is too large.", body = ErrorEnvelope),
+        (status = 429, description = "A limit of the key is met; see `retry-after`.", body = ErrorEnvelope),
         (status = 500, description = "A fault of this server.", body = ErrorEnvelope),
         (status = 502, description = "The upstream failed.", body = ErrorEnvelope),
         (status = 503, description = "No room, or the server stops; see `retry-after`.", body = ErrorEnvelope),
@@ -113,7 +117,7 @@ pub(super) async fn complete(
     let ask = Ask {
         request: form.parse(body)?,
         owner: caller.owner,
-        key: key_name(headers, state),
+        key: caller.key.clone(),
         headers: for_backend(headers, state),
         credentials: caller.credentials.clone(),
         on_disconnect,
@@ -178,14 +182,6 @@ fn base_url(request: &HttpRequest, state: &State) -> String {
     let host = request.headers().get(HOST);
     let host = host.and_then(|host| host.to_str().ok());
     format!("http://{}", host.unwrap_or("localhost"))
-}
-
-/// The name of the key that a request came with.
-fn key_name(headers: &HeaderMap, state: &State) -> Option<String> {
-    let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (_, key) = given.split_once(' ')?;
-    let key = state.keyring.identify(key.trim())?;
-    Some(key.name.clone())
 }
 
 /// The whole body, within its limits of size and time.

@@ -27,8 +27,9 @@ use crate::{
         (status = 404, description = "The model is not served here.", body = ErrorEnvelope),
         (status = 408, description = "The body did not arrive in time.", body = ErrorEnvelope),
         (status = 413, description = "The body is too large.", body = ErrorEnvelope),
+        (status = 429, description = "A limit of the key is met; see `retry-after`.", body = ErrorEnvelope),
         (status = 502, description = "The upstream failed.", body = ErrorEnvelope),
-        (status = 503, description = "The server stops; see `retry-after`.", body = ErrorEnvelope),
+        (status = 503, description = "No room, or the server stops; see `retry-after`.", body = ErrorEnvelope),
         (status = 504, description = "The upstream took too long.", body = ErrorEnvelope),
         (status = "default", description = "The upstream's own error.", body = ErrorEnvelope),
     )

@@ -7,6 +7,7 @@ use actix_web::{
     http::{Method, StatusCode, header},
 };
 
+use super::limits::add_refusal;
 use crate::{
     completion::{Code, Failure},
     openai::{ErrorEnvelope, Invalid},
@@ -197,6 +198,7 @@ fn failure_status(failure: &Failure) -> StatusCode {
         Failure::Refused(refusal) => {
             StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY)
         }
+        Failure::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
         Failure::Reported(_) => StatusCode::BAD_GATEWAY,
         Failure::Coded { code, .. } | Failure::Logged { code, .. } => match code {
             Code::UpstreamUnreachable
@@ -214,6 +216,7 @@ fn failure_status(failure: &Failure) -> StatusCode {
             Code::IdempotencyMismatch => StatusCode::CONFLICT,
             // Only a non-streaming request can still be waiting when it is cancelled.
             Code::Cancelled => StatusCode::CONFLICT,
+            Code::RateLimitExceeded | Code::InsufficientQuota => StatusCode::TOO_MANY_REQUESTS,
             Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         },
     }
@@ -253,8 +256,11 @@ fn failure_headers(failure: &Failure, response: &mut HttpResponseBuilder) {
             | Code::CursorInvalid
             | Code::NotStreamed
             | Code::NotStored
+            | Code::RateLimitExceeded
+            | Code::InsufficientQuota
             | Code::InternalError => {}
         },
+        Failure::Limited(exceeded) => add_refusal(response, exceeded),
         Failure::Reported(_) => {}
     }
 }

@@ -15,6 +15,7 @@ mod fallback;
 mod follow;
 mod health;
 mod http10;
+mod limits;
 mod line;
 mod metrics;
 mod mock_admin;

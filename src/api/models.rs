@@ -13,7 +13,8 @@ use crate::{
 
 /// List the models
 ///
-/// Those that are configured by name, and those that an upstream for any name offers.
+/// Those that are configured by name, and those that an upstream for any name offers, as far as
+/// the key may use them.
 #[utoipa::path(
     tag = "Models",
     operation_id = "listModels",
@@ -25,8 +26,8 @@ use crate::{
     )
 )]
 #[get("/v1/models")]
-pub(super) async fn list(_: Caller, service: Data<Service>) -> Result<HttpResponse, ApiError> {
-    let models = service.models().await?;
+pub(super) async fn list(caller: Caller, service: Data<Service>) -> Result<HttpResponse, ApiError> {
+    let models = service.models(caller.key.as_ref()).await?;
     Ok(HttpResponse::Ok().json(ModelList::new(models)))
 }
 
@@ -45,11 +46,12 @@ pub(super) async fn list(_: Caller, service: Data<Service>) -> Result<HttpRespon
 // Names such as `meta-llama/Llama-3` hold slashes.
 #[get("/v1/models/{model:.+}")]
 pub(super) async fn retrieve(
-    _: Caller,
+    caller: Caller,
     name: Path<String>,
     service: Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(service.model(&name)?))
+    let model = service.model(caller.key.as_ref(), &name)?;
+    Ok(HttpResponse::Ok().json(model))
 }
 
 /// Delete a model

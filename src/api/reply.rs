@@ -14,6 +14,7 @@ use super::{
     ApiError, State,
     body::{EventBody, Show, heartbeat},
     caller::{COOKIE_NAME, Caller},
+    limits::add_limits,
     line::Line,
     query::for_backend,
     stage::Stage,
@@ -34,11 +35,7 @@ pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
         0 => {}
         attempts => drop(response.insert_header(("x-stream-attempts", attempts.to_string()))),
     }
-    for (name, value) in completion.headers() {
-        if name != CONTENT_TYPE.as_str() {
-            response.append_header((&name[..], &value[..]));
-        }
-    }
+    add_limits(&mut response, completion.standing(), completion.headers());
     response
 }
 
@@ -144,11 +141,9 @@ pub(super) async fn unary(
         headers: for_backend(request.headers(), state),
         credentials: caller.credentials,
     };
-    let reply = service.reply(call).await?;
+    let reply = service.reply(caller.key.as_ref(), call).await?;
     let mut response = HttpResponse::Ok();
-    for (name, value) in reply.headers {
-        response.append_header((name, value));
-    }
+    add_limits(&mut response, reply.standing, &reply.headers);
     Ok(response.content_type("application/json").body(reply.json))
 }
 

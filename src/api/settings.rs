@@ -21,6 +21,15 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// The most connections at once.
     pub connections: usize,
+    /// The most answers under way at once.
+    pub streams: usize,
+    /// The most requests that wait for one of them to end.
+    pub queue: usize,
+    /// How long a request waits so.
+    #[serde(with = "humantime_serde")]
+    pub queue_timeout: Duration,
+    /// The tokens that a key's limits hold for a choice of an answer that may be of any length.
+    pub assumed_tokens: u64,
 }
 
 /// Which web pages may use the server.

@@ -22,7 +22,7 @@ use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
-pub use router::{Balance, ModelSettings, Route, Router, Target};
+pub use router::{Balance, ModelSettings, Route, Router, Target, is_match};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 

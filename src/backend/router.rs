@@ -240,7 +240,7 @@ impl Router {
 }
 
 /// Whether `name` has the form of `pattern`, in which `*` stands for any run of characters.
-pub(super) fn is_match(pattern: &str, name: &str) -> bool {
+pub fn is_match(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    access::{Exceeded, Limit},
     backend::{BackendError, Refusal},
     openai::{ErrorEnvelope, scan},
     stream::{AppendError, StoreError},
@@ -52,6 +53,10 @@ pub enum Code {
     NotStored,
     /// The idempotency key belongs to another request.
     IdempotencyMismatch,
+    /// The key has used what it may for now.
+    RateLimitExceeded,
+    /// The key has used what it may today.
+    InsufficientQuota,
     /// Our own fault.
     InternalError,
 }
@@ -94,6 +99,8 @@ impl Code {
             Self::NotStreamed => "not_streamed",
             Self::NotStored => "not_stored",
             Self::IdempotencyMismatch => "idempotency_key_mismatch",
+            Self::RateLimitExceeded => "rate_limit_exceeded",
+            Self::InsufficientQuota => "insufficient_quota",
             Self::InternalError => "internal_error",
         }
     }
@@ -116,6 +123,8 @@ impl Code {
             | Self::NotStreamed
             | Self::NotStored
             | Self::IdempotencyMismatch => "invalid_request_error",
+            Self::RateLimitExceeded => "requests",
+            Self::InsufficientQuota => "insufficient_quota",
             Self::Overloaded
             | Self::ShuttingDown
             | Self::LogTooLarge
@@ -139,6 +148,8 @@ pub enum Failure {
     Refused(Refusal),
     /// The upstream's own error inside the stream, as an envelope with all four members.
     Reported(Bytes),
+    /// A limit of the key's.
+    Limited(Box<Exceeded>),
     /// What another reader of the same log finds at its end.
     Logged {
         /// The code the log ended with.
@@ -220,6 +231,10 @@ impl Failure {
     pub fn code(&self) -> Code {
         match self {
             Self::Coded { code, .. } | Self::Logged { code, .. } => *code,
+            Self::Limited(exceeded) => match exceeded.limit {
+                Limit::Requests | Limit::Tokens | Limit::Streams => Code::RateLimitExceeded,
+                Limit::Day => Code::InsufficientQuota,
+            },
             Self::Refused(_) | Self::Reported(_) => Code::UpstreamError,
         }
     }
@@ -229,6 +244,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
             Self::Reported(_) => true,
+            Self::Limited(_) => false,
             Self::Coded { code, .. } | Self::Logged { code, .. } => code.kind() == "upstream_error",
         }
     }
@@ -236,7 +252,7 @@ impl Failure {
     /// The upstream did nothing for the request: it refused it, or never had it.
     pub(super) fn is_free(&self) -> bool {
         match self {
-            Self::Refused(_) => true,
+            Self::Refused(_) | Self::Limited(_) => true,
             Self::Coded { code, .. } => {
                 matches!(code, Code::UpstreamUnreachable | Code::UpstreamAuth)
             }
@@ -289,6 +305,7 @@ impl Failure {
         };
         match self {
             Self::Coded { code, message } => coded(*code, message.clone()),
+            Self::Limited(exceeded) => limited(exceeded, self.code()),
             Self::Reported(json) | Self::Logged { envelope: json, .. } => json.clone(),
             Self::Refused(Refusal {
                 envelope: Some(json),
@@ -329,6 +346,17 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::new(Code::Overloaded, sentence(&error.to_string()))
     }
+}
+
+/// The envelope as OpenAI has it: the `type` says what there is too much of.
+fn limited(exceeded: &Exceeded, code: Code) -> Bytes {
+    let kind = match exceeded.limit {
+        Limit::Tokens => "tokens",
+        Limit::Requests | Limit::Streams | Limit::Day => code.kind(),
+    };
+    ErrorEnvelope::new(kind, exceeded.to_string(), None, Some(code.label()))
+        .to_json()
+        .into()
 }
 
 /// An error's text as a sentence.

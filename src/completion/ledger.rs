@@ -220,6 +220,11 @@ impl Account {
         }
     }
 
+    /// What was used, as far as it is known.
+    pub(super) fn usage(&self) -> Option<&Value> {
+        self.usage.as_ref()
+    }
+
     /// It is over. How long it took.
     pub(super) fn ended(&mut self, end: End) -> Duration {
         let now = Instant::now();

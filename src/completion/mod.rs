@@ -7,6 +7,7 @@
 mod about;
 mod activity;
 mod claims;
+mod demand;
 mod estimate;
 mod failure;
 mod fold;

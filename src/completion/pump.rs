@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Code, Failure, Shared,
+    demand::of_usage,
     frame::Framer,
     ledger::Account,
     progress::{Incomplete, Progress},
@@ -24,6 +25,7 @@ use super::{
     view,
 };
 use crate::{
+    access::Reservation,
     backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step, Target},
     stream::{End, Event, Kind, Lookup, Producer, StoreError},
 };
@@ -50,6 +52,8 @@ pub(super) struct Pump {
     // What is held back while another upstream may still be asked.
     release: Release,
     shared: Shared,
+    // What it takes of its key's limits until its end.
+    reservation: Option<Reservation>,
 }
 
 impl Pump {
@@ -73,7 +77,15 @@ impl Pump {
             is_closed: false,
             release: Release::new(true),
             shared,
+            reservation: None,
         }
+    }
+
+    /// The same, with what it takes of its key's limits.
+    pub(super) fn holding(mut self, mut reservation: Reservation) -> Self {
+        reservation.begin();
+        self.reservation = Some(reservation);
+        self
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
@@ -338,12 +350,28 @@ impl Pump {
                 (Some(event), end)
             }
         };
+        // Before the end is seen: who reads it may ask for the next one at once.
+        self.settle(&end);
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
         let took = self.account.ended(end.clone());
         let id = self.account.completion().log.id();
         self.shared.activity.ended(id, end.label(), millis(took));
+    }
+
+    /// Counts what was used. Who failed without a word has used nothing; where nothing better is
+    /// known, it is what was held.
+    fn settle(&mut self, end: &End) {
+        let Some(reservation) = self.reservation.take() else {
+            return;
+        };
+        let has_begun = self.progress.first_content().is_some();
+        match (self.account.usage().and_then(of_usage), end) {
+            (Some(tokens), _) => reservation.settle(tokens),
+            (None, End::Failed(_)) if !has_begun => reservation.settle(0),
+            (None, End::Completed | End::Failed(_) | End::Cancelled) => {}
+        }
     }
 
     /// Keeps the completion, if that was asked for. What could not be kept yet is returned.

@@ -16,12 +16,14 @@ use tokio::time::timeout;
 use super::{
     About, Activity, Claims, Code, Failure, Pumps, Stored,
     claims::{Claim, is_void},
+    demand::{check_model, may_use},
     fold::{fold, parse},
     ledger::{Account, Ledger},
     pump::Pump,
     unfilled::Unfilled,
 };
 use crate::{
+    access::{Admission, Key, Standing},
     backend::{BackendError, Call, Credentials, Headers, Identity, Router},
     metrics::Metrics,
     openai::{ChatRequest, Model},
@@ -55,6 +57,10 @@ pub struct Shared {
     pub activity: Activity,
     /// Where completions are accounted for.
     pub ledger: Ledger,
+    /// What stands between requests and their answers.
+    pub admission: Arc<Admission>,
+    /// What is taken for the tokens of an answer of any length.
+    pub assumed_tokens: u64,
 }
 
 /// Whether new completions are taken.
@@ -75,8 +81,8 @@ pub struct Ask {
     pub request: ChatRequest,
     /// To whom the completion will belong.
     pub owner: Owner,
-    /// The name of the key that asks, where keys are configured.
-    pub key: Option<String>,
+    /// Whose limits count.
+    pub key: Option<Arc<Key>>,
     /// Headers of the client's that the backend may see.
     pub headers: Headers,
     /// Who has to know the upstream's key.
@@ -101,11 +107,13 @@ pub struct Completion {
     head: OnceLock<(Headers, Option<Arc<Plan>>)>,
     failure: OnceLock<Failure>,
     attempts: AtomicU32,
+    standing: Option<Standing>,
 }
 
 impl Completion {
-    fn new(log: Arc<Log>, about: About) -> Self {
+    fn new(log: Arc<Log>, about: About, standing: Option<Standing>) -> Self {
         Self {
+            standing,
             log,
             about,
             head: OnceLock::new(),
@@ -121,6 +129,11 @@ impl Completion {
 
     pub(super) fn count_attempt(&self) -> u32 {
         self.attempts.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What was left of the limits of the key when it was made here, if it has any.
+    pub fn standing(&self) -> Option<Standing> {
+        self.standing
     }
 
     /// The backend's headers for the client, once they are there.
@@ -165,9 +178,10 @@ impl Service {
     /// idempotency key names.
     ///
     /// # Errors
-    /// [`Failure`] when it cannot even start: an unknown model, no room, a server that stops,
-    /// a key of another request.
+    /// [`Failure`] when it cannot even start: an unknown model, no room, a limit that is met, a
+    /// server that stops, a key of another request.
     pub async fn start(&self, ask: Ask) -> Result<Started, Failure> {
+        check_model(ask.key.as_ref(), &ask.request.params.model)?;
         let claim = ask.claim();
         if let Some(started) = self.known(claim.as_ref()).await? {
             return Ok(started);
@@ -179,6 +193,7 @@ impl Service {
         let Some(route) = self.router.route(model) else {
             return Err(unknown_model(model));
         };
+        let reservation = self.admit_completion(&ask).await?;
         let first = route.targets.first();
         let fixed = first.and_then(|first| first.backend.identity(&ask.request, &ask.headers));
         let identity = match fixed {
@@ -205,9 +220,10 @@ impl Service {
         let log = Arc::clone(producer.log());
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
         self.shared.activity.started(log.id(), &about.model);
-        let completion = Arc::new(Completion::new(log, about));
+        let completion = Arc::new(Completion::new(log, about, reservation.standing()));
         let ledger = self.shared.ledger.clone();
-        let account = Account::open(ledger, Arc::clone(&completion), (ask.key, &route.name));
+        let key = ask.key.as_ref().map(|key| key.name.clone());
+        let account = Account::open(ledger, Arc::clone(&completion), (key, &route.name));
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
@@ -217,6 +233,7 @@ impl Service {
         });
         let shared = self.shared.clone();
         let pump = Pump::new(producer, account, route.clone(), call, shared);
+        let pump = pump.holding(reservation);
         let pumps = &self.shared.pumps;
         pumps.spawn(pump.run(pumps.stopping()));
         Ok(Started { completion, reader })
@@ -244,7 +261,7 @@ impl Service {
         }
         let about = About::of(&log)?;
         let reader = log.reader(Cursor::START).map_err(|_| Failure::internal())?;
-        let completion = Arc::new(Completion::new(log, about));
+        let completion = Arc::new(Completion::new(log, about, None));
         Ok(Some(Started { completion, reader }))
     }
 
@@ -302,20 +319,23 @@ impl Service {
         grace
     }
 
-    /// The models that can be asked for.
+    /// The models that can be asked for with a key.
     ///
     /// # Errors
     /// [`Failure`] when an upstream that has to be asked does not answer.
-    pub async fn models(&self) -> Result<Vec<Model>, Failure> {
+    pub async fn models(&self, key: Option<&Arc<Key>>) -> Result<Vec<Model>, Failure> {
         let models = self.router.models().await;
-        models.map_err(|error: BackendError| error.into())
+        let mut models = models.map_err(|error: BackendError| Failure::from(error))?;
+        models.retain(|model| may_use(key, &model.id));
+        Ok(models)
     }
 
     /// One model by its name.
     ///
     /// # Errors
-    /// [`Failure`] when it is not served here.
-    pub fn model(&self, name: &str) -> Result<Model, Failure> {
+    /// [`Failure`] when it is not served here, or not with this key.
+    pub fn model(&self, key: Option<&Arc<Key>>, name: &str) -> Result<Model, Failure> {
+        check_model(key, name)?;
         match self.router.route(name) {
             Some(_) => Ok(Model::new(name)),
             None => Err(unknown_model(name)),

@@ -1,5 +1,7 @@
 //! What is answered in one piece: no log, no id, nothing to come back to.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use tokio::{
     select,
@@ -8,10 +10,12 @@ use tokio::{
 
 use super::{
     Failure, Service,
+    demand::{check_model, of_task, of_usage},
     pump::{late, millis},
     service::unknown_model,
 };
 use crate::{
+    access::{Key, Standing},
     backend::{Chunk, Route, UnaryCall},
     openai::Facts,
 };
@@ -23,6 +27,10 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// A JSON object.
     pub json: Bytes,
+    /// What was left of the limits of the key, if it has any.
+    pub standing: Option<Standing>,
+    // What was used, where that is said.
+    tokens: Option<u64>,
 }
 
 impl Service {
@@ -30,16 +38,21 @@ impl Service {
     /// returns.
     ///
     /// # Errors
-    /// [`Failure`] for an unknown model, a server that stops, and what goes wrong upstream.
-    pub async fn reply(&self, call: UnaryCall) -> Result<Reply, Failure> {
+    /// [`Failure`] for an unknown model, a limit that is met, a server that stops, and what goes
+    /// wrong upstream.
+    pub async fn reply(&self, key: Option<&Arc<Key>>, call: UnaryCall) -> Result<Reply, Failure> {
         let pumps = &self.shared.pumps;
         if pumps.is_draining() {
             return Err(Failure::shutting_down());
         }
         let model = call.task.model();
+        check_model(key, model)?;
         let Some(route) = self.router.route(model) else {
             return Err(unknown_model(model));
         };
+        let mut reservation = self.admit(key, of_task(&call.task)).await?;
+        reservation.begin();
+        let standing = reservation.standing();
         let _under_way = pumps.hold();
         let (start, total) = (Instant::now(), route.clocks.total);
         let stopping = pumps.stopping();
@@ -60,7 +73,15 @@ impl Service {
             duration_ms,
             "answered in one piece"
         );
-        reply
+        match &reply {
+            Ok(Reply {
+                tokens: Some(tokens),
+                ..
+            }) => reservation.settle(*tokens),
+            Ok(Reply { tokens: None, .. }) => drop(reservation),
+            Err(_) => reservation.settle(0),
+        }
+        reply.map(|reply| Reply { standing, ..reply })
     }
 }
 
@@ -75,8 +96,16 @@ async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
         let answer = target.backend.reply(call).await.map_err(Failure::from);
         let reply = answer.and_then(|answer| {
             let json = checked(&answer.body)?;
-            let headers = answer.headers;
-            Ok(Reply { headers, json })
+            let usage = answer.body.facts.usage.clone();
+            Ok(Reply {
+                headers: answer.headers,
+                json,
+                standing: None,
+                tokens: usage.and_then(|at| {
+                    let usage = serde_json::from_slice(&answer.body.json[at]).ok()?;
+                    of_usage(&usage)
+                }),
+            })
         });
         match reply {
             Err(failure) if failure.is_upstreams() => {

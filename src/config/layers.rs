@@ -237,7 +237,7 @@ fn lookup<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
 }
 
 /// The line of a key in a file, or of the nearest table around it.
-fn line_of(text: &str, key: &str) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     use toml::de::{DeTable, DeValue};
     let root = DeTable::parse(text).ok()?;
     let mut parts = parts(key);
@@ -264,7 +264,7 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
     Some(line_at(text, start))
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or(text);
     before.bytes().filter(|b| *b == b'\n').count() + 1
 }

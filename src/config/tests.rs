@@ -13,7 +13,7 @@ fn the_defaults_alone_are_a_configuration() {
     assert!(config.is_all_mock());
 }
 
-const WRONG: [(&str, &[&str]); 19] = [
+const WRONG: [(&str, &[&str]); 25] = [
     (
         "[server]\n\nport = \"x\"",
         &["config:3: server.port: ", "\"x\"", "u16"],
@@ -100,6 +100,30 @@ const WRONG: [(&str, &[&str]); 19] = [
     (
         "[auth]\nkeys = [{ name = \"a\" }]",
         &["config:2: auth.keys[0]: ", "exactly one of `key`"],
+    ),
+    (
+        "[auth]\nkeys = [\n  { name = \"a\", key = \"k\", rpm = 0 },\n]",
+        &["config:3: auth.keys[0].rpm: ", "expected 1 to", "got 0"],
+    ),
+    (
+        "[auth]\nkeys = [\n  { name = \"a\", key = \"k\", streams = -1 },\n]",
+        &["config:3: auth.keys[0].streams: ", "-1", "u64"],
+    ),
+    (
+        "[auth]\nkeys = [{ name = \"a\", key = \"k\", models = [] }]",
+        &["config:2: auth.keys[0].models: ", "`gpt-*`"],
+    ),
+    (
+        "[auth]\nkeys = [\n  { name = \"a\", key = \"k\" },\n  { name = \"a\", key = \"l\" },\n]",
+        &["config:4: auth.keys[1].name: ", "another key", "`a`"],
+    ),
+    (
+        "[limits]\nstreams = 0",
+        &["config:2: limits.streams: ", "at least 1"],
+    ),
+    (
+        "[auth]\nkeys_file = \"/nowhere/keys.toml\"",
+        &["/nowhere/keys.toml: ", "cannot be read"],
     ),
     (
         "[cors]\norigins = [\"example.org\"]",
@@ -239,6 +263,53 @@ fn several_nodes_need_an_address_a_secret_and_ids_of_their_own() {
     let deterministic = format!("{url}{secret}[mock]\ndeterministic = true");
     expect(&deterministic, "mock.deterministic: cannot be");
     assert_eq!(store(&format!("{url}{secret}")), "");
+}
+
+/// What is said of a file of keys with this text.
+fn refused_file(text: &str) -> String {
+    let name = format!("tokenfall-{}-{}.toml", std::process::id(), text.len());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, text).expect("written");
+    let settings = format!(
+        "auth = {{ keys_file = '{}', keys = [{{ name = 'own', key = 'k' }}] }}",
+        file.display()
+    );
+    let error = refused(&settings);
+    std::fs::remove_file(&file).expect("removed");
+    let name = format!("{}:", file.display());
+    let rest = error.strip_prefix(&name);
+    rest.unwrap_or_else(|| panic!("{error}")).to_owned()
+}
+
+#[test]
+fn an_error_in_the_file_of_keys_names_its_line() {
+    for (text, parts) in [
+        ("[[keys]", &["1: "][..]),
+        ("[[keys]]\nname = 'a'", &["1: keys[0]: ", "exactly one"]),
+        (
+            "[[keys]]\nname = 'a'\nkey = 'secret'\nrpn = 1",
+            &["4: keys[0].rpn: ", "unknown field", "`rpm`"],
+        ),
+        (
+            "[[keys]]\nname = 'a'\nkey = 'secret'\n\ntpm = 0",
+            &["5: keys[0].tpm: ", "expected 1 to"],
+        ),
+        (
+            "[[keys]]\nname = 'own'\nkey = 'secret'",
+            &["2: keys[0].name: ", "auth.keys has", "`own`"],
+        ),
+        (
+            "[[keys]]\nname = 'a'\nkey_env = 'NO'",
+            &["3: keys[0].key_env: ", "no variable `NO`"],
+        ),
+    ] {
+        let error = refused_file(text);
+        assert!(error.starts_with(parts[0]), "{text:?}: {error}");
+        for part in parts {
+            assert!(error.contains(part), "{text:?}: {error} lacks {part:?}");
+        }
+        assert!(!error.contains("secret"), "{error}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use super::Config;
 use crate::{
-    access::Keyring,
+    access::KeySettings,
     backend::{
         cassette::OnMiss,
         mock::check_speed,
@@ -20,6 +20,8 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const MOST_REQUESTS: usize = 1_000_000;
 /// A record has some 300 bytes.
 const MOST_RECORDS: usize = 1_000_000;
+/// More than any answer has.
+const MOST_TOKENS: u64 = 1_000_000;
 /// More than anybody asks one after the other.
 const MOST_UPSTREAMS: usize = 32;
 /// Small enough for any machine, large enough for any chunk.
@@ -48,9 +50,6 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     if let Err(error) = telemetry::check(&config.server.log) {
         return wrong("server.log", error.to_string());
     }
-    if let Err(error) = Keyring::new(&config.auth) {
-        return wrong(&format!("auth.keys[{}]", error.index), error.reason);
-    }
     for (index, origin) in config.cors.origins.iter().enumerate() {
         if !is_origin(origin) {
             let reason = "expected a scheme and a host, such as `https://chat.example.org`";
@@ -69,6 +68,15 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     exposure(config)
 }
 
+/// Keys in a list of this name.
+pub(super) fn keys(list: &str, entries: &[KeySettings]) -> Result<(), Wrong> {
+    KeySettings::check(entries).or_else(|error| {
+        let member = error.member.map(|member| format!(".{member}"));
+        let key = format!("{list}[{}]{}", error.index, member.unwrap_or_default());
+        wrong(&key, error.reason)
+    })
+}
+
 fn durations(config: &Config) -> Result<(), Wrong> {
     let (limits, stream) = (&config.limits, &config.stream);
     let mut all = vec![
@@ -76,6 +84,7 @@ fn durations(config: &Config) -> Result<(), Wrong> {
         ("limits.body_timeout".to_owned(), limits.body_timeout),
         ("limits.head_timeout".to_owned(), limits.head_timeout),
         ("limits.keep_alive".to_owned(), limits.keep_alive),
+        ("limits.queue_timeout".to_owned(), limits.queue_timeout),
         ("stream.commit_after".to_owned(), stream.commit_after),
         ("stream.heartbeat".to_owned(), stream.heartbeat),
         ("stream.resume_grace".to_owned(), stream.resume_grace),
@@ -127,8 +136,18 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
         );
         return wrong("stream.budget_bytes", reason);
     }
-    if config.limits.connections == 0 {
-        return wrong("limits.connections", "expected at least 1");
+    let limits = &config.limits;
+    for (key, count) in [
+        ("limits.connections", limits.connections),
+        ("limits.streams", limits.streams),
+    ] {
+        if count == 0 {
+            return wrong(key, "expected at least 1");
+        }
+    }
+    if limits.assumed_tokens > MOST_TOKENS {
+        let reason = format!("expected {MOST_TOKENS} at most");
+        return wrong("limits.assumed_tokens", reason);
     }
     Ok(())
 }

@@ -57,6 +57,32 @@ def test_an_upstreams_own_refusal_passes_through(sdk, serve, request_body):
     assert "slow down" in answer.error["message"]
 
 
+@EITHER
+def test_a_limit_is_a_rate_limit_error(sdk, serve, request_body):
+    config = '[auth]\nkeys = [{ name = "ci", key = "sk-limited", rpm = 1 }]\n'
+    with serve("--instant", config=config) as server:
+        first, second = sdk.ask(
+            server.base_url, {"request": request_body}, {"request": request_body}, api_key="sk-limited"
+        )
+    assert first.error is None and first.text()
+    assert second.error["classes"][0] == "RateLimitError"
+    assert (second.error["status"], second.error["code"]) == (429, "rate_limit_exceeded")
+    assert "requests per minute" in second.error["message"]
+
+
+def test_a_retry_waits_as_long_as_it_is_told(sdk, serve):
+    # One comes back every three seconds: an SDK's own first wait, of a second at most, is too short.
+    config = '[auth]\nkeys = [{ name = "ci", key = "sk-limited", rpm = 20 }]\n'
+    calls = [{"request": WHOLE}] * 20
+    with serve("--instant", config=config) as server:
+        *answers, refused, retried = sdk.ask(
+            server.base_url, *calls, {"request": WHOLE}, {"request": WHOLE, "retries": 1}, api_key="sk-limited"
+        )
+    assert [answer.error for answer in answers] == [None] * 20
+    assert refused.error["classes"][0] == "RateLimitError"
+    assert retried.error is None and retried.text()
+
+
 def ends_the_connection(connection: socket.socket) -> None:
     """A body that lasts as long as the connection: to HTTP alone its end looks regular."""
     connection.sendall(upstream.EVENT_STREAM + b"connection: close\r\n\r\n" + GOOD_START)

@@ -28,6 +28,7 @@ mod hostile;
 mod http10;
 mod http2;
 mod legacy;
+mod limits;
 mod mock;
 mod pages;
 mod resume;

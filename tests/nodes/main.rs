@@ -10,6 +10,7 @@
 mod cluster;
 mod frozen;
 mod idempotency;
+mod limits;
 #[path = "../it/redis.rs"]
 mod redis;
 mod stored;

@@ -15,6 +15,7 @@ mod shelf;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use redis::aio::MultiplexedConnection;
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, timeout},
@@ -82,6 +83,19 @@ impl RedisStore {
     /// Waits until Redis is there, `patience` at most; whether it is.
     pub async fn connected(&self, patience: Duration) -> bool {
         self.shared.link.connected(patience).await
+    }
+
+    /// What gives the connection as it is, for what nodes share beside streams.
+    pub fn connections(
+        &self,
+    ) -> impl Fn() -> Option<MultiplexedConnection> + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.link.connection()
+    }
+
+    /// This process' own name, different from all others.
+    pub fn node(&self) -> &str {
+        &self.shared.node
     }
 
     /// Names the log in Redis; when.

@@ -22,18 +22,19 @@ async function answer(call) {
   return result;
 }
 
-async function ask({ request, take, fold }, result) {
+async function ask({ request, take, fold, retries = 0 }, result) {
+  const options = { maxRetries: retries };
   if (fold) {
     // 4.x has it under `beta`.
     const completions = client.chat.completions.stream ? client.chat.completions : client.beta.chat.completions;
-    result.completion = await completions.stream(request).finalChatCompletion();
+    result.completion = await completions.stream(request, options).finalChatCompletion();
   } else if (request.stream) {
-    for await (const chunk of await client.chat.completions.create(request)) {
+    for await (const chunk of await client.chat.completions.create(request, options)) {
       result.chunks.push(chunk);
       if (result.chunks.length === take) break;
     }
   } else {
-    result.completion = await client.chat.completions.create(request);
+    result.completion = await client.chat.completions.create(request, options);
   }
 }
 

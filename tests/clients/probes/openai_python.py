@@ -4,6 +4,7 @@ Usage: openai_python.py BASE_URL API_KEY CALLS, where CALLS is a JSON list of
   {"request": {…}}              a completion, streamed or not as the request says
   {"request": {…}, "take": N}   the same, closed after N chunks
   {"request": {…}, "fold": true}  streamed and put together by the SDK itself
+  {"request": {…}, "retries": N}  tried again by the SDK up to N times
 All calls are made in order by one client. The Node probe speaks the same language.
 """
 
@@ -36,7 +37,7 @@ def answer(client: openai.OpenAI, call: dict) -> dict:
 
 
 def ask(client: openai.OpenAI, call: dict, result: dict) -> None:
-    request = call["request"]
+    request, client = call["request"], client.with_options(max_retries=call.get("retries", 0))
     if call.get("fold"):
         with client.chat.completions.stream(**request) as stream:
             result["completion"] = stream.get_final_completion().to_dict()
