@@ -20,6 +20,9 @@ use crate::{
     wire::Delivery,
 };
 
+/// The grain of tokio's timers.
+const TICK: Duration = Duration::from_millis(1);
+
 /// An answer that is ready to be played.
 pub(super) struct Show {
     pub(super) choices: Vec<Choice>,
@@ -107,7 +110,9 @@ impl Clock {
     async fn advance(&mut self, time: Duration) {
         self.due += time;
         if !time.is_zero() && !self.is_virtual {
-            tokio::time::sleep_until(self.delivery.start() + self.due).await;
+            let due = self.delivery.start() + self.due;
+            // A timer is never early and, by its grain and the kernel's, late by one tick on average.
+            tokio::time::sleep_until(due.checked_sub(TICK).unwrap_or(due)).await;
         }
     }
 
