@@ -116,6 +116,59 @@ impl Judge {
     }
 }
 
+#[tokio::test]
+async fn every_event_that_is_followed_is_described() {
+    let server = mock();
+    let url = format!("{}/chat/completions", server.base_url());
+    let body = json!({
+        "model": "m", "stream": true,
+        "messages": [{"role": "user", "content": "Follow me"}],
+    });
+    let reply = client().post(&url).body(body.to_string()).send().await;
+    let reply = reply.expect("a reply");
+    let id = reply.headers()["x-completion-id"]
+        .to_str()
+        .expect("a text")
+        .to_owned();
+    reply.bytes().await.expect("a body");
+    let document: Value = serde_json::from_str(&get(&server, "/openapi.json").await).expect("JSON");
+    let described = |path: &str| {
+        let place = format!(
+            "/paths/~1v1~1chat~1completions~1{}",
+            path.replace('/', "~1")
+        );
+        let content = format!("{place}/get/responses/200/content/text~1event-stream/itemSchema");
+        let item = document.pointer(&content).expect("the stream is described");
+        let schema = json!({"$ref": item["$ref"], "components": document["components"]});
+        jsonschema::validator_for(&schema).expect("a schema")
+    };
+    let (retrieved, streamed) = (described("{id}"), described("{id}/stream"));
+    let judge = Judge::of(&server).await;
+    for path in [
+        "?stream=true",
+        "?stream=true&starting_after=3",
+        "/stream",
+        "/stream?events=named",
+    ] {
+        let mut decoder = Decoder::new(1 << 20);
+        let text = get(&server, &format!("/v1/chat/completions/{id}{path}")).await;
+        decoder.push(text.into());
+        let events: Vec<String> = std::iter::from_fn(|| decoder.next())
+            .map(|event| String::from_utf8(event.expect("an event").data.to_vec()).expect("UTF-8"))
+            .collect();
+        let sorts = judge.sorts(&events);
+        assert!(sorts.len() > 5 && sorts.ends_with("c."), "{path}: {sorts}");
+        let validator = if path.starts_with('?') {
+            &retrieved
+        } else {
+            &streamed
+        };
+        for data in events {
+            assert!(validator.is_valid(&json!({"data": data})), "{path}: {data}");
+        }
+    }
+}
+
 const DIALECTS: [&str; 7] = [
     "openai",
     "azure",

@@ -80,6 +80,29 @@ fn when_a_node_is_killed_its_readers_elsewhere_are_told_within_the_lease() {
 }
 
 #[test]
+fn of_several_that_are_left_one_takes_over_and_all_tell_the_same() {
+    let redis = Redis::start();
+    let [a, b, c] = [(); 3].map(|()| Node::start(&redis, "local"));
+    let mut made = a.post("/v1/chat/completions", ASK);
+    let id = made.id();
+    let (mut on_b, mut on_c) = (b.get(&follow(&id, 0)), c.get(&follow(&id, 0)));
+    let head = made.events(6);
+    assert_eq!(on_b.events(6), head);
+    assert_eq!(on_c.events(6), head);
+    a.signal(Signal::KILL);
+    let (rest_of_b, rest_of_c) = (on_b.rest(), on_c.rest());
+    assert_eq!(rest_of_b, rest_of_c);
+    assert!(
+        rest_of_b.contains(r#""code":"upstream_lost""#),
+        "{rest_of_b}"
+    );
+    assert_eq!(rest_of_b.matches("data: [DONE]").count(), 1, "{rest_of_b}");
+    for node in [&b, &c] {
+        assert_eq!(node.get(&follow(&id, 0)).rest(), head.clone() + &rest_of_b);
+    }
+}
+
+#[test]
 fn a_node_that_is_asked_to_stop_shares_how_its_streams_ended() {
     let redis = Redis::start();
     let (a, b) = (Node::start(&redis, "local"), Node::start(&redis, "local"));
