@@ -79,6 +79,8 @@ impl Client {
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
+            // Some servers close a connection just when it is used again, which no client can tell.
+            .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
             .redirect(redirect::Policy::none())
