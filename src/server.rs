@@ -411,8 +411,7 @@ fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
     config.models.iter().map(unknown).collect()
 }
 
-/// What the workers of the mock share. Where it serves alone, `prompts` is its folder if nothing
-/// else is said.
+/// What the workers of the mock share.
 fn control(config: &Config) -> Result<Control, LoadError> {
     let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
     Control::new(named, &config.mock.profiles, config.mock.journal)

@@ -196,6 +196,17 @@ impl FaultKind {
         None
     }
 
+    /// How the body ends where it breaks off.
+    pub(super) fn end(self) -> End {
+        if self == Self::Cut {
+            return End::Cut;
+        }
+        if self == Self::Reset {
+            return End::Reset;
+        }
+        End::Finished
+    }
+
     /// Whether it is at one place of the body.
     pub fn has_place(self) -> bool {
         match self {

@@ -169,11 +169,6 @@ impl Player {
         self.finish(End::Finished);
     }
 
-    /// How many events of the log were taken.
-    pub fn events(&self) -> u64 {
-        self.events
-    }
-
     fn happened(&self, fault: &Fault) {
         self.delivery().fault(fault.to_string());
     }
@@ -194,23 +189,7 @@ impl Player {
         }
         self.flush();
         self.happened(fault);
-        self.finish(match fault.kind {
-            FaultKind::Cut => End::Cut,
-            FaultKind::Reset => End::Reset,
-            FaultKind::Status(_)
-            | FaultKind::Stall
-            | FaultKind::Drip
-            | FaultKind::Error
-            | FaultKind::Truncated
-            | FaultKind::Malformed
-            | FaultKind::NoFinish
-            | FaultKind::NoDone
-            | FaultKind::DoneTwice
-            | FaultKind::Duplicate
-            | FaultKind::Reorder
-            | FaultKind::Oversized
-            | FaultKind::ContentType => End::Finished,
-        });
+        self.finish(fault.kind.end());
     }
 
     fn pause(&mut self, fault: &Fault) {
@@ -226,22 +205,12 @@ impl Player {
         let mut drip = drip;
         while let Some((fault, at)) = self.fault_within(&plan.faults, rest.len()) {
             self.split(rest.split_to(at), drip);
-            match fault.kind {
-                FaultKind::Stall => self.pause(fault),
-                FaultKind::Drip => drip = Some(fault.lasts.unwrap_or(DRIP)),
-                FaultKind::Status(_)
-                | FaultKind::Cut
-                | FaultKind::Reset
-                | FaultKind::Error
-                | FaultKind::Truncated
-                | FaultKind::Malformed
-                | FaultKind::NoFinish
-                | FaultKind::NoDone
-                | FaultKind::DoneTwice
-                | FaultKind::Duplicate
-                | FaultKind::Reorder
-                | FaultKind::Oversized
-                | FaultKind::ContentType => return self.break_off(fault),
+            if fault.kind == FaultKind::Stall {
+                self.pause(fault);
+            } else if fault.kind == FaultKind::Drip {
+                drip = Some(fault.lasts.unwrap_or(DRIP));
+            } else {
+                return self.break_off(fault);
             }
             self.happened(fault);
             if rest.is_empty() {

@@ -13,7 +13,7 @@ use super::{
     question::Question,
     random::Random,
     refusal,
-    scenario::{Body, Context, ErrorReply, Reply, Selected, Unmatched},
+    scenario::{Body, Captures, Context, ErrorReply, Reply, Selected, Unmatched},
 };
 use crate::{
     backend::BackendError,
@@ -38,8 +38,8 @@ pub(super) enum Stream {
 pub(super) struct Cast {
     /// The scenario, if one answers.
     pub(super) selected: Option<Selected>,
-    /// Its reply.
-    pub(super) reply: Option<Reply>,
+    // The number of this call within its sequence.
+    call: usize,
     /// What it is drawn from.
     pub(super) seed: i64,
     digest: [u8; 32],
@@ -97,9 +97,8 @@ impl Cast {
             .as_ref()
             .map(|selected| Arc::clone(&selected.scenario));
         let scenario = scenario.as_deref();
-        let reply = selected
-            .as_ref()
-            .map(|selected| reply(control, options, selected));
+        let call = selected.as_ref();
+        let call = call.map(|selected| count_call(control, options, selected));
         let name = options.profile.as_ref();
         let name = name.or(scenario.and_then(|scenario| scenario.profile.as_ref()));
         let name = name.unwrap_or(&settings.profile);
@@ -134,7 +133,7 @@ impl Cast {
             delivery: Arc::clone(delivery),
         };
         Ok(Self {
-            reply: reply.transpose()?,
+            call: call.transpose()?.unwrap_or_default(),
             selected,
             seed,
             digest,
@@ -145,24 +144,27 @@ impl Cast {
         })
     }
 
+    /// The scenario's reply, if one answers.
+    pub(super) fn reply(&self) -> Option<&Reply> {
+        self.selected.as_ref()?.scenario.reply(self.call)
+    }
+
     /// The numbers that something is drawn from.
     pub(super) fn random(&self, of: Stream) -> Random {
         Random::new(&self.digest, stream(of))
     }
 
     /// What the texts of a choice can refer to.
-    pub(super) fn context(&self, question: &Question, choice: u32) -> Context {
-        let captures = self
-            .selected
-            .as_ref()
-            .map(|selected| selected.captures.clone());
-        let captures = captures.unwrap_or_default();
+    pub(super) fn context<'a>(&'a self, question: &'a Question, choice: u32) -> Context<'a> {
+        static NOTHING: Captures = Captures::NONE;
+        let selected = self.selected.as_ref();
+        let captures = selected.map_or(&NOTHING, |selected| &selected.captures);
         Context {
-            request: question.body.clone(),
-            last_user: question.last_user().first().cloned().unwrap_or_default(),
+            request: &question.body,
+            last_user: question.last_user().first().map_or("", String::as_str),
             turn: question.turn,
-            captures: captures.numbered,
-            named: captures.named,
+            captures: &captures.numbered,
+            named: &captures.named,
             choice,
         }
     }
@@ -178,7 +180,7 @@ impl Cast {
             let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
             return Some(refusal::of_status(status, seconds));
         }
-        match &self.reply.as_ref()?.body {
+        match &self.reply()?.body {
             Body::Error(error) => Some(self.worded(error, question)),
             Body::Blocks(_) | Body::Raw(_) => None,
         }
@@ -269,17 +271,22 @@ fn sentence(error: &Unmatched) -> String {
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
-/// The scenario's reply to this call.
-fn reply(control: &Control, options: &Options, selected: &Selected) -> Result<Reply, BackendError> {
+/// The number of this call of a scenario, from 0; only a sequence counts.
+fn count_call(
+    control: &Control,
+    options: &Options,
+    selected: &Selected,
+) -> Result<usize, BackendError> {
     let scenario = &selected.scenario;
     let call = match scenario.sequence {
         Some(_) => control.count_call(&options.session, &selected.name),
         None => 0,
     };
-    scenario.reply(call).cloned().ok_or_else(|| {
-        let message = format!("The sequence of the scenario `{}` is over.", selected.name);
-        refusal::unmatched("mock_no_match", &message)
-    })
+    if scenario.reply(call).is_some() {
+        return Ok(call);
+    }
+    let message = format!("The sequence of the scenario `{}` is over.", selected.name);
+    Err(refusal::unmatched("mock_no_match", &message))
 }
 
 /// What comes first: the header, the request, the scenario, the configuration.

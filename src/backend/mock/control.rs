@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The most sessions that are remembered; the one that was used longest ago is forgotten.
-pub const MAX_SESSIONS: usize = 1_000;
+const MAX_SESSIONS: usize = 1_000;
 /// How often the folder is looked at. It is not watched: changes made outside a container are
 /// not told of inside.
 const LOOK: Duration = Duration::from_millis(500);
@@ -306,4 +306,23 @@ impl Lane {
 async fn look<T: Send + 'static>(folder: &Path, how: fn(&Path) -> T) -> Option<T> {
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || how(&folder)).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_that_was_used_longest_ago_is_forgotten() {
+        let control = Control::new(None, &BTreeMap::new(), 0).expect("no folder");
+        for number in 0..MAX_SESSIONS {
+            assert_eq!(control.count_call(&number.to_string(), "a"), 0);
+        }
+        // Used again, so that it is not the oldest.
+        assert_eq!(control.count_call("0", "a"), 1);
+        assert_eq!(control.count_call("new", "a"), 0);
+        assert_eq!(control.state().sessions.len(), MAX_SESSIONS);
+        assert_eq!(control.count_call("0", "a"), 2, "it is remembered");
+        assert_eq!(control.count_call("1", "a"), 0, "it is not");
+    }
 }

@@ -37,14 +37,12 @@ pub struct Entry {
 
 impl Entry {
     /// Of a request that is about to be answered.
-    pub(super) fn new(question: &Question, id: &str, session: &str) -> Self {
+    pub(super) fn new(question: &Arc<Question>, id: &str, session: &str) -> Self {
         Self {
             number: 0,
             session: session.to_owned(),
             id: id.to_owned(),
-            question: question
-                .is_small(MAX_BODY)
-                .then(|| Arc::new(question.clone())),
+            question: question.is_small(MAX_BODY).then(|| Arc::clone(question)),
             seed: 0,
             scenario: None,
             cassette: None,

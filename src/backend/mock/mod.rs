@@ -34,7 +34,7 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-pub use control::{Control, MAX_SESSIONS};
+pub use control::Control;
 pub use dialect::Dialect;
 pub use journal::Entry;
 pub use options::check_speed;
@@ -93,10 +93,10 @@ impl Mock {
 
     async fn answer(&self, call: Rc<Call>) -> Result<Answer, BackendError> {
         let options = Options::of(&call.headers)?;
-        let question = match self.is_replayed(&call, &options) {
+        let question = Arc::new(match self.is_replayed(&call, &options) {
             true => Question::unread(&call.request, &call.headers)?,
             false => Question::of(&call.request, &call.headers)?,
-        };
+        });
         let mut entry = Entry::new(&question, &call.id, &options.session);
         let answer = self.play(&call, (&options, &question), &mut entry).await;
         if let Err(BackendError::Refused(refusal)) = &answer {
@@ -126,7 +126,7 @@ impl Mock {
         if let Some(error) = cast.refused(question) {
             return Err(error);
         }
-        let body = match cast.reply.as_ref().map(|reply| &reply.body) {
+        let body = match cast.reply().map(|reply| &reply.body) {
             Some(scenario::Body::Raw(frames)) => Body::Raw(play::raw(frames.clone(), &cast)),
             Some(scenario::Body::Blocks(_) | scenario::Body::Error(_)) | None => {
                 let show = self.show(call, question, &cast).await?;
@@ -148,7 +148,7 @@ impl Mock {
         question: &Question,
         cast: &Cast,
     ) -> Result<Show, BackendError> {
-        let (request, reply) = (&call.request, cast.reply.as_ref());
+        let (request, reply) = (&call.request, cast.reply());
         let (prompt, choices) = match &request.text {
             None => self.chat(request, question, cast).await?,
             Some(params) => self.text((request, params), question, cast).await?,
@@ -200,7 +200,7 @@ impl Mock {
         let mut choice = choice.map_err(internal)?;
         // A scenario's reason is its own, but for an answer that was cut short.
         if choice.finish_reason != "length"
-            && let Some(reply) = &cast.reply
+            && let Some(reply) = cast.reply()
             && let Some(reason) = &reply.finish_reason
         {
             choice.finish_reason.clone_from(reason);
@@ -227,7 +227,7 @@ fn blocks(
     question: &Question,
     (index, mut random): (u32, Random),
 ) -> Result<Vec<Block>, BackendError> {
-    let Some(scenario::Body::Blocks(written)) = cast.reply.as_ref().map(|reply| &reply.body) else {
+    let Some(scenario::Body::Blocks(written)) = cast.reply().map(|reply| &reply.body) else {
         return answer::blocks(question, &mut random);
     };
     let context = cast.context(question, index);

@@ -72,6 +72,14 @@ pub(crate) struct Captures {
     pub(crate) named: BTreeMap<String, String>,
 }
 
+impl Captures {
+    /// Where nothing was captured.
+    pub(crate) const NONE: Self = Self {
+        numbered: Vec::new(),
+        named: BTreeMap::new(),
+    };
+}
+
 impl Match {
     /// Whether a request fulfils every condition, and what was captured on the way.
     ///

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Context, Template, TemplateError, schema::schema_of};
+use super::{Context, Template, TemplateError, schema::schema_of, template};
 use crate::{
     backend::frame::{RawFrame, WrittenFrame},
     openai::object,
@@ -135,7 +135,7 @@ impl Arguments {
     ///
     /// # Errors
     /// [`TemplateError`] when something that a text refers to is not there.
-    pub fn render(&self, context: &Context) -> Result<String, TemplateError> {
+    pub fn render(&self, context: &Context<'_>) -> Result<String, TemplateError> {
         match filled(&self.0, context)? {
             Value::String(text) => Ok(text),
             json @ (Value::Null
@@ -165,9 +165,9 @@ fn check(value: &Value) -> Result<(), TemplateError> {
     }
 }
 
-fn filled(value: &Value, context: &Context) -> Result<Value, TemplateError> {
+fn filled(value: &Value, context: &Context<'_>) -> Result<Value, TemplateError> {
     Ok(match value {
-        Value::String(text) => Template::try_from(text.clone())?.render(context)?.into(),
+        Value::String(text) => template::render(text, context)?.into(),
         Value::Array(items) => {
             let items = items.iter().map(|item| filled(item, context));
             Value::Array(items.collect::<Result<_, _>>()?)

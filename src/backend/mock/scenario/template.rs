@@ -1,6 +1,6 @@
 //! Texts with placeholders.
 
-use std::{fmt, sync::OnceLock};
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use serde::{Deserialize, Serialize};
@@ -16,18 +16,18 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 pub struct Template(String);
 
 /// What a text can refer to.
-#[derive(Debug, Clone, Serialize)]
-pub struct Context {
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Context<'a> {
     /// The body of the request.
-    pub request: serde_json::Value,
+    pub request: &'a serde_json::Value,
     /// The last thing that the user said.
-    pub last_user: String,
+    pub last_user: &'a str,
     /// Which answer of the conversation this is, from 1.
     pub turn: usize,
     /// What the expression of the condition captured: by number, from 0, the whole match.
-    pub captures: Vec<String>,
+    pub captures: &'a [String],
     /// The same by name.
-    pub named: std::collections::BTreeMap<String, String>,
+    pub named: &'a BTreeMap<String, String>,
     /// The number of the choice, from 0.
     pub choice: u32,
 }
@@ -42,29 +42,8 @@ impl Template {
     ///
     /// # Errors
     /// [`TemplateError`] when something is not there, or the text never ends.
-    pub fn render(&self, context: &Context) -> Result<String, TemplateError> {
-        if self.is_plain() {
-            return Ok(self.0.clone());
-        }
-        let rendered = environment()
-            .render_str(&self.0, Serde(context))
-            .map_err(failed)?;
-        if rendered.len() > MAX_BYTES {
-            return Err(TemplateError(format!(
-                "a text of more than {MAX_BYTES} bytes"
-            )));
-        }
-        Ok(rendered)
-    }
-
-    /// The text has no placeholders.
-    pub fn is_plain(&self) -> bool {
-        !["{{", "{%", "{#"].iter().any(|mark| self.0.contains(mark))
-    }
-
-    /// The text as it is written.
-    pub fn source(&self) -> &str {
-        &self.0
+    pub fn render(&self, context: &Context<'_>) -> Result<String, TemplateError> {
+        render(&self.0, context)
     }
 }
 
@@ -76,6 +55,25 @@ impl TryFrom<String> for Template {
         parsed.map_err(failed)?;
         Ok(Self(text))
     }
+}
+
+/// A text, checked before, with everything put in.
+pub(super) fn render(text: &str, context: &Context<'_>) -> Result<String, TemplateError> {
+    if !has_placeholders(text) {
+        return Ok(text.to_owned());
+    }
+    let rendered = environment().render_str(text, Serde(context));
+    let rendered = rendered.map_err(failed)?;
+    if rendered.len() > MAX_BYTES {
+        return Err(TemplateError(format!(
+            "a text of more than {MAX_BYTES} bytes"
+        )));
+    }
+    Ok(rendered)
+}
+
+fn has_placeholders(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
 fn environment() -> &'static Environment<'static> {
@@ -101,10 +99,4 @@ fn failed(error: minijinja::Error) -> TemplateError {
         text.push_str(&format!(" (line {line} of the text)"));
     }
     TemplateError(text)
-}
-
-impl fmt::Display for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
