@@ -49,11 +49,9 @@ struct ConfigArgs {
     config: Option<PathBuf>,
 }
 
-/// Settings that have a flag of their own.
+/// Where the server listens, and for whom.
 #[derive(Debug, Default, Args)]
-struct ServeArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
+struct ListenArgs {
     /// The address to listen on [default: 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
@@ -63,6 +61,15 @@ struct ServeArgs {
     /// Serve beyond this machine although anyone can then use the upstream's key
     #[arg(long)]
     open: bool,
+}
+
+/// Settings that have a flag of their own.
+#[derive(Debug, Default, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// Proxy this server instead of answering as a mock, such as http://127.0.0.1:8000/v1
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,

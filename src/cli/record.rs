@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use toml::Value;
 
-use super::{ConfigArgs, ServeArgs, serve};
+use super::{ConfigArgs, ListenArgs, ServeArgs, serve};
 use crate::config::Flag;
 
 #[derive(Debug, Args)]
@@ -21,15 +21,8 @@ pub(super) struct RecordArgs {
     /// The environment variable that holds the upstream's key
     #[arg(long, value_name = "NAME")]
     upstream_key_env: Option<String>,
-    /// The address to listen on [default: 127.0.0.1]
-    #[arg(long)]
-    host: Option<String>,
-    /// The port to listen on, 0 for any free one [default: 8080]
-    #[arg(long)]
-    port: Option<u16>,
-    /// Serve beyond this machine although anyone can then use the upstream's key
-    #[arg(long)]
-    open: bool,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 pub(super) fn run(args: RecordArgs) -> ExitCode {
@@ -39,9 +32,7 @@ pub(super) fn run(args: RecordArgs) -> ExitCode {
         upstream_key_env: args.upstream_key_env,
         cassettes: Some(args.cassettes),
         on_miss: Some("record".to_owned()),
-        host: args.host,
-        port: args.port,
-        open: args.open,
+        listen: args.listen,
         ..ServeArgs::default()
     });
     let set = |key, value| Flag {

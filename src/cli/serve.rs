@@ -111,13 +111,13 @@ pub(super) fn flags(args: ServeArgs) -> Vec<Flag> {
         flags.extend(value.map(|value| Flag { name, key, value }));
     };
     let given = |is_given: bool| is_given.then_some(Value::Boolean(true));
-    set("--host", "server.host", args.host.map(Value::String));
+    set("--host", "server.host", args.listen.host.map(Value::String));
     set(
         "--port",
         "server.port",
-        args.port.map(|port| i64::from(port).into()),
+        args.listen.port.map(|port| i64::from(port).into()),
     );
-    set("--open", "server.open", given(args.open));
+    set("--open", "server.open", given(args.listen.open));
     let instant = args.instant.then(|| "instant".into());
     set("--instant", "mock.profile", instant);
     set("--profile", "mock.profile", args.profile.map(Value::String));
