@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Completion, Failure,
+    CacheOutcome, Completion, Failure,
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
@@ -120,19 +120,17 @@ pub(super) struct Account {
     key: Option<String>,
     // The name or pattern that the model is configured under.
     route: String,
-    meter: Meter,
+    // None: nothing is written down, for others do that.
+    meter: Option<Meter>,
     started: (SystemTime, Instant),
     first_token: Option<Instant>,
     last_token: Option<Instant>,
-    upstream: Option<Rc<str>>,
-    attempts: u32,
     // The upstream's own object, or one of ours of the same form.
     usage: Option<Value>,
     source: Source,
     // The upstream did nothing for it.
     is_free: bool,
     end: Option<(End, Instant)>,
-    is_written: bool,
 }
 
 #[derive(Serialize)]
@@ -149,6 +147,7 @@ struct Record<'a> {
     completion_tokens: Option<u64>,
     usage_source: Source,
     attempts: u32,
+    cache: Option<CacheOutcome>,
     end: &'a str,
 }
 
@@ -161,7 +160,7 @@ impl Account {
         (key, route): (Option<String>, &str),
     ) -> Self {
         Self {
-            meter: ledger.metrics.stream(route),
+            meter: Some(ledger.metrics.stream(route)),
             route: route.to_owned(),
             last_token: None,
             ledger,
@@ -169,13 +168,28 @@ impl Account {
             key,
             started: (SystemTime::now(), Instant::now()),
             first_token: None,
-            upstream: None,
-            attempts: 0,
             usage: None,
             source: Source::None,
             is_free: true,
             end: None,
-            is_written: false,
+        }
+    }
+
+    /// Of a log that no client knows: what it has used is written down by those it answers.
+    pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
+        Self {
+            meter: None,
+            route: String::new(),
+            last_token: None,
+            ledger,
+            completion,
+            key: None,
+            started: (SystemTime::now(), Instant::now()),
+            first_token: None,
+            usage: None,
+            source: Source::None,
+            is_free: true,
+            end: None,
         }
     }
 
@@ -186,30 +200,41 @@ impl Account {
 
     /// An upstream is asked. What another one has said before does not count.
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
-        self.attempts = self.completion.count_attempt();
+        self.completion.ask(upstream);
         self.ledger.metrics.attempt(upstream);
-        self.upstream = Some(Rc::clone(upstream));
         (self.usage, self.source) = (None, Source::None);
+        self.is_free = false;
+    }
+
+    /// It is answered like others are; from `begun`, if that was begun for it.
+    pub(super) fn joined(&mut self, outcome: CacheOutcome, begun: Option<Arc<Completion>>) {
+        self.completion.set_cached(outcome, begun);
+        self.ledger.metrics.cached(&self.route, outcome.label());
         self.is_free = false;
     }
 
     /// It has failed.
     pub(super) fn failed(&mut self, failure: &Failure) {
         self.is_free = failure.is_free();
-        let upstream = self.upstream.as_deref().unwrap_or_default();
+        // Where others share the answer, the attempt is not this one's.
+        if self.completion.cached().is_some() {
+            return;
+        }
+        let upstream = self.completion.upstream().unwrap_or_default();
         let cause = failure.code().label();
-        self.ledger.metrics.attempt_failed(upstream, cause);
+        self.ledger.metrics.attempt_failed(&upstream, cause);
     }
 
     /// It has said something; how long that took, if it is the first.
     pub(super) fn spoke(&mut self, now: Instant) -> Option<Duration> {
+        let meter = self.meter.as_ref()?;
         if let Some(last) = self.last_token.replace(now) {
-            self.meter.next_token(now.duration_since(last));
+            meter.next_token(now.duration_since(last));
             return None;
         }
         let after = now.duration_since(self.started.1);
         self.first_token = Some(now);
-        self.meter.first_token(after);
+        meter.first_token(after);
         Some(after)
     }
 
@@ -225,16 +250,17 @@ impl Account {
         self.usage.as_ref()
     }
 
-    /// It is over. How long it took.
-    pub(super) fn ended(&mut self, end: End) -> Duration {
+    /// It is over. How long it took, if that is to be told.
+    pub(super) fn ended(&mut self, end: End) -> Option<Duration> {
         let now = Instant::now();
         self.end = Some((end, now));
-        now.duration_since(self.started.1)
+        let took = now.duration_since(self.started.1);
+        self.meter.as_ref().map(|_| took)
     }
 
     /// What is told of it beside what it says.
     pub(super) fn aside(&self) -> Bytes {
-        let mut aside = json!({"attempts": self.attempts});
+        let mut aside = json!({"attempts": self.completion.attempts()});
         if let Some(usage) = &self.usage {
             aside["usage"] = usage.clone();
             aside["usage_source"] = json!(self.source);
@@ -246,7 +272,7 @@ impl Account {
 
     /// Counts what was used, unless that is known.
     pub(super) async fn count(&mut self, request: &ChatRequest) {
-        if self.source != Source::None || self.is_free {
+        if self.source != Source::None || self.is_free || self.meter.is_none() {
             return;
         }
         if let Some(counted) = self.ledger.count(request, &self.completion).await {
@@ -267,9 +293,10 @@ impl Account {
     }
 
     fn write(&mut self) {
-        if std::mem::replace(&mut self.is_written, true) {
+        // Written once.
+        let Some(meter) = self.meter.take() else {
             return;
-        }
+        };
         let log = &self.completion.log;
         log.settle(self.aside());
         let now = Instant::now();
@@ -280,26 +307,32 @@ impl Account {
         };
         let started_ms = since_1970(self.started.0);
         let after = |at: Instant| millis(at.duration_since(self.started.1));
+        let upstream = self.completion.upstream();
         let tokens = |key| self.usage.as_ref()?.get(key)?.as_u64();
         let record = Record {
             id: log.id().as_str(),
             key: self.key.as_deref(),
             model: &self.completion.about.model,
-            upstream: self.upstream.as_deref(),
+            upstream: upstream.as_deref(),
             started_ms,
             first_token_ms: self.first_token.map(|at| started_ms + after(at)),
             ended_ms: started_ms + after(ended),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
             usage_source: self.source,
-            attempts: self.attempts,
+            attempts: self.completion.attempts(),
+            cache: self.completion.cached(),
             end: label,
         };
         record.log(after(ended), self.first_token.map(after));
         let metrics = &self.ledger.metrics;
         metrics.ended(&self.route, label);
-        self.meter.ended(self.first_token.is_some());
-        let source = self.source.label();
+        meter.ended(self.first_token.is_some());
+        // Tokens of others are not used again.
+        let source = match record.cache {
+            Some(CacheOutcome::Shared | CacheOutcome::Hit) => "cached",
+            Some(CacheOutcome::Miss) | None => self.source.label(),
+        };
         for (kind, count) in [
             ("prompt", record.prompt_tokens),
             ("completion", record.completion_tokens),
@@ -329,6 +362,7 @@ impl Record<'_> {
             prompt_tokens = self.prompt_tokens,
             completion_tokens = self.completion_tokens,
             attempts = self.attempts,
+            cache = self.cache.map(CacheOutcome::label),
             "completion ended"
         );
     }

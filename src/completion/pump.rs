@@ -4,6 +4,8 @@
 //! client that leaves, a stop of the server, a panic, a lost task), [`Pump::finish`] runs
 //! exactly once and the log ends in a way that is told.
 
+mod shared;
+
 use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
@@ -15,7 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Failure, Shared,
+    CacheOutcome, Code, Failure, Shared,
+    cache::Fingerprint,
     demand::of_usage,
     frame::Framer,
     ledger::Account,
@@ -54,6 +57,8 @@ pub(super) struct Pump {
     shared: Shared,
     // What it takes of its key's limits until its end.
     reservation: Option<Reservation>,
+    // The request may share its answer.
+    print: Option<Fingerprint>,
 }
 
 impl Pump {
@@ -68,6 +73,7 @@ impl Pump {
             framer: Framer {
                 id: producer.log().id().clone(),
                 has_sequence: call.request.params.include_sequence == Some(true),
+                since: None,
             },
             producer: Some(producer),
             account,
@@ -78,7 +84,20 @@ impl Pump {
             release: Release::new(true),
             shared,
             reservation: None,
+            print: None,
         }
+    }
+
+    /// The same of a request that may share its answer, if it is known by something.
+    pub(super) fn sharing(mut self, print: Option<Fingerprint>) -> Self {
+        self.print = print;
+        self
+    }
+
+    /// The same into a log that no client reads, with the time of each chunk from now on.
+    pub(super) fn stamping(mut self) -> Self {
+        self.framer.since = Some(Instant::now());
+        self
     }
 
     /// The same, with what it takes of its key's limits.
@@ -133,6 +152,9 @@ impl Pump {
     /// Moves an answer into the log: that of the first upstream which begins one. What is left of a
     /// stream after its sentinel is returned.
     async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
+        if self.relay_shared().await? {
+            return Ok(None);
+        }
         let mut targets = self.route.order().into_iter().peekable();
         loop {
             let Some(target) = targets.next() else {
@@ -355,7 +377,9 @@ impl Pump {
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
-        let took = self.account.ended(end.clone());
+        let Some(took) = self.account.ended(end.clone()) else {
+            return;
+        };
         let id = self.account.completion().log.id();
         self.shared.activity.ended(id, end.label(), millis(took));
     }
@@ -366,6 +390,11 @@ impl Pump {
         let Some(reservation) = self.reservation.take() else {
             return;
         };
+        // Whoever the upstream was asked for pays for its tokens.
+        let cached = self.account.completion().cached();
+        if cached.is_some_and(CacheOutcome::is_spared) {
+            return reservation.settle(0);
+        }
         let has_begun = self.progress.first_content().is_some();
         match (self.account.usage().and_then(of_usage), end) {
             (Some(tokens), _) => reservation.settle(tokens),
