@@ -121,7 +121,8 @@ fn what_failed_is_not_given_again() {
 #[test]
 fn what_was_cancelled_is_not_given_again() {
     let script = Script::stream().event(&text("one")).linger();
-    let proxy = sharing(script, FINISHED).start();
+    let settings = sharing(script, FINISHED);
+    let proxy = settings.set("stream.on_disconnect", "'cancel'").start();
     let first = Client::of(&proxy, &stream());
     first.cancel(&proxy);
     wait_until_idle(&proxy.server);
