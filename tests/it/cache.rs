@@ -5,6 +5,7 @@ mod finished;
 mod in_flight;
 mod leaving;
 mod limits;
+mod nodes;
 
 use crate::{
     chunks::{DONE, finish, frame, stream_with, text, usage},

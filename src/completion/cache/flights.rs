@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::fingerprint::Fingerprint;
-use crate::completion::Completion;
+use crate::{
+    completion::Completion,
+    stream::{Cursor, Reader},
+};
 
 type Table = HashMap<Fingerprint, Arc<Completion>>;
 
@@ -41,9 +44,13 @@ impl Flights {
         }
     }
 
-    /// The source that has the place, be it under way or just over.
-    pub(super) fn get(&self, print: &Fingerprint) -> Option<Arc<Completion>> {
-        self.table().get(print).map(Arc::clone)
+    /// The source that has the place, be it under way or just over, and a reader at its beginning,
+    /// for whose sake it is not given up any more.
+    pub(super) fn get(&self, print: &Fingerprint) -> Option<(Arc<Completion>, Reader)> {
+        let source = self.table().get(print).map(Arc::clone)?;
+        let reader = source.log.reader(Cursor::START).ok()?;
+        // Looked at only now: the reader may have come too late.
+        (!source.log.is_abandoned()).then_some((source, reader))
     }
 
     /// Gives a source a place, unless one that is under way has it.
@@ -86,4 +93,102 @@ impl Drop for Flight {
 
 fn is_going_on(source: &Completion) -> bool {
     source.log.end().is_none() && !source.log.is_abandoned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        completion::About,
+        openai::Form,
+        stream::{Budget, Caps, End, Grace, Id, Log, Owner, Producer, Spec},
+    };
+
+    fn print(n: u8) -> Fingerprint {
+        Fingerprint {
+            owner: Owner([1; 16]),
+            digest: [n; 32],
+        }
+    }
+
+    /// A source that is given up as soon as nobody reads it.
+    fn source() -> (Arc<Completion>, Producer) {
+        let about = About {
+            model: "m".to_owned(),
+            form: Form::Chat,
+            created: 1,
+            is_streamed: true,
+            has_sequence: false,
+            is_patient: false,
+            expiry: 2,
+        };
+        let spec = Spec {
+            id: Id::new("source-", [0; 16]),
+            owner: Owner([1; 16]),
+            about: about.to_bytes(),
+            grace: Grace(Duration::ZERO),
+        };
+        let caps = Caps {
+            event_bytes: 1000,
+            log_bytes: 1000,
+            last_events: None,
+        };
+        let log = Log::new(spec, caps, Arc::new(Budget::new(1000)));
+        let producer = Producer::new(Arc::clone(&log), |_| {});
+        (Arc::new(Completion::new(log, about, None)), producer)
+    }
+
+    fn flight(entered: Entered) -> Option<Flight> {
+        match entered {
+            Entered::Flight(flight) => Some(flight),
+            Entered::Taken | Entered::Full => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_is_one_sources_until_it_is_over() {
+        let flights = Arc::new(Flights::new(9));
+        let ((one, producer), (other, _other)) = (source(), source());
+        let first = flight(flights.enter(&print(1), &one)).expect("a place");
+        assert!(matches!(flights.enter(&print(1), &other), Entered::Taken));
+        producer.finish([], End::Completed);
+        let there = flights.get(&print(1)).expect("just over");
+        assert!(Arc::ptr_eq(&there.0, &one));
+        let second = flight(flights.enter(&print(1), &other)).expect("a place");
+        // The place is not the first one's any more.
+        drop(first);
+        let there = flights.get(&print(1)).expect("under way");
+        assert!(Arc::ptr_eq(&there.0, &other));
+        drop(second);
+        assert!(flights.get(&print(1)).is_none());
+    }
+
+    #[tokio::test]
+    async fn there_are_no_more_places_than_may_be() {
+        let flights = Arc::new(Flights::new(1));
+        let ((one, _one), (other, _other)) = (source(), source());
+        let first = flight(flights.enter(&print(1), &one)).expect("a place");
+        let full = flights.enter(&print(2), &other);
+        assert!(matches!(full, Entered::Full));
+        drop(first);
+        assert!(flight(flights.enter(&print(2), &other)).is_some());
+    }
+
+    #[tokio::test]
+    async fn one_that_was_given_up_is_nobodys_and_one_that_is_read_is_not_given_up() {
+        let flights = Arc::new(Flights::new(9));
+        let (one, _producer) = source();
+        let _first = flight(flights.enter(&print(1), &one)).expect("a place");
+        let (_, reader) = flights.get(&print(1)).expect("under way");
+        let soon = Duration::from_millis(50);
+        let abandoned = tokio::time::timeout(soon, one.log.abandoned());
+        assert!(abandoned.await.is_err(), "it is read");
+        drop(reader);
+        one.log.abandoned().await;
+        assert!(flights.get(&print(1)).is_none());
+        let (next, _next) = source();
+        assert!(flight(flights.enter(&print(1), &next)).is_some());
+    }
 }

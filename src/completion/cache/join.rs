@@ -82,12 +82,7 @@ impl Request<'_> {
     }
 
     fn under_way(&self) -> Option<Joined> {
-        let source = self.shared.cache.flights.get(self.print)?;
-        let reader = source.log.reader(Cursor::START).ok()?;
-        // Looked at with a reader there: from now on it is not given up.
-        if source.log.is_abandoned() {
-            return None;
-        }
+        let (source, reader) = self.shared.cache.flights.get(self.print)?;
         let choices = self.call.request.choices();
         let outcome = match source.log.end() {
             None => CacheOutcome::Shared,
