@@ -206,9 +206,9 @@ impl Account {
         self.is_free = false;
     }
 
-    /// It is answered like others are; from `begun`, if that was begun for it.
-    pub(super) fn joined(&mut self, outcome: CacheOutcome, begun: Option<Arc<Completion>>) {
-        self.completion.set_cached(outcome, begun);
+    /// It is answered so; from `source`, if that is under way.
+    pub(super) fn joined(&mut self, outcome: CacheOutcome, source: Option<Arc<Completion>>) {
+        self.completion.set_cached(outcome, source);
         self.ledger.metrics.cached(&self.route, outcome.label());
         self.is_free = false;
     }

@@ -1,12 +1,15 @@
 //! One completion, and what is known of it beside its log where it is made.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::{About, CacheOutcome, Failure, fold::parse};
 use crate::{
     access::Standing,
     backend::Headers,
-    stream::{Kind, Log},
+    stream::{End, Kind, Log},
     wire::Plan,
 };
 
@@ -22,8 +25,10 @@ pub struct Completion {
     head: OnceLock<(Headers, Option<Arc<Plan>>)>,
     failure: OnceLock<Failure>,
     asked: Mutex<Asked>,
-    // How it is answered where answers are shared, and the source that was begun for it.
+    // How it is answered where answers are shared, and the source, if that is under way here.
     cached: OnceLock<(CacheOutcome, Option<Arc<Completion>>)>,
+    // Of a source: its tokens have been counted as somebody's.
+    is_paid: AtomicBool,
     standing: Option<Standing>,
 }
 
@@ -44,6 +49,7 @@ impl Completion {
             failure: OnceLock::new(),
             asked: Mutex::default(),
             cached: OnceLock::new(),
+            is_paid: AtomicBool::new(false),
         }
     }
 
@@ -106,7 +112,19 @@ impl Completion {
         let _ = self.failure.set(failure);
     }
 
-    /// It is answered so; from `source`, if that was begun for it.
+    /// Whether the tokens of its answer count as its own, now that it ends so: of those who read a
+    /// shared answer to its end, the first one pays for it; nobody does for one that had ended.
+    pub(super) fn pays(&self, end: &End) -> bool {
+        match (self.cached.get(), end) {
+            (None, _) => true,
+            (Some((_, Some(source))), End::Completed) => {
+                !source.is_paid.swap(true, Ordering::Relaxed)
+            }
+            (Some((outcome, _)), _) => *outcome == CacheOutcome::Miss,
+        }
+    }
+
+    /// It is answered so; from `source`, if that is under way.
     pub(super) fn set_cached(&self, outcome: CacheOutcome, source: Option<Arc<Self>>) {
         // It is answered once.
         let _ = self.cached.set((outcome, source));
@@ -114,8 +132,10 @@ impl Completion {
 
     /// For whom upstreams are asked.
     fn origin(&self) -> &Self {
-        let begun = self.cached.get().and_then(|(_, source)| source.as_ref());
-        begun.map_or(self, |source| source)
+        match self.cached.get() {
+            Some((CacheOutcome::Miss, Some(source))) => source,
+            Some(_) | None => self,
+        }
     }
 
     fn asked(&self) -> MutexGuard<'_, Asked> {

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CacheOutcome, Code, Failure, Shared,
+    Code, Failure, Shared,
     cache::Fingerprint,
     demand::of_usage,
     frame::Framer,
@@ -390,9 +390,7 @@ impl Pump {
         let Some(reservation) = self.reservation.take() else {
             return;
         };
-        // Whoever the upstream was asked for pays for its tokens.
-        let cached = self.account.completion().cached();
-        if cached.is_some_and(CacheOutcome::is_spared) {
+        if !self.account.completion().pays(end) {
             return reservation.settle(0);
         }
         let has_begun = self.progress.first_content().is_some();

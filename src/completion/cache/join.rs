@@ -94,7 +94,7 @@ impl Request<'_> {
         Some(Joined {
             reader,
             outcome,
-            source: Some(source),
+            source: (outcome == CacheOutcome::Shared).then_some(source),
         })
     }
 

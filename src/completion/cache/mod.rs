@@ -61,12 +61,4 @@ impl CacheOutcome {
             Self::Hit => "hit",
         }
     }
-
-    /// No upstream is asked for it.
-    pub(super) fn is_spared(self) -> bool {
-        match self {
-            Self::Miss => false,
-            Self::Shared | Self::Hit => true,
-        }
-    }
 }

@@ -37,11 +37,7 @@ impl Pump {
         let Some(joined) = Box::pin(request.join()).await else {
             return Ok(false);
         };
-        let begun = match joined.outcome {
-            CacheOutcome::Miss => joined.source.clone(),
-            CacheOutcome::Shared | CacheOutcome::Hit => None,
-        };
-        self.account.joined(joined.outcome, begun);
+        self.account.joined(joined.outcome, joined.source.clone());
         self.keep_aside();
         let copied = self.copy(joined).await;
         if let Err(failure) = &copied {

@@ -5,7 +5,8 @@ use super::{
 };
 use crate::{
     gate::Gate,
-    http::{fetch, request},
+    http::{fetch, post, request},
+    proxy::wait_until_idle,
     upstream::Script,
     usage::Records,
 };
@@ -73,6 +74,42 @@ fn answers_of_others_take_requests_and_no_tokens() {
     }
     let refused = proxy.ask_with(&stream(), &[KEY]);
     assert_eq!(refused.head.status, 429);
+}
+
+#[test]
+fn of_those_who_share_an_answer_to_its_end_one_pays_for_it() {
+    const KEYS: &str = "[{ name = 'ci', key = 'k', tokens_per_day = 4000 }]";
+    // What the upstream reports; and of who was cancelled what was held, a prompt and a thousand.
+    for (cancels, used) in [(false, 5), (true, 1006)] {
+        let gate = Gate::default();
+        let settings = sharing(two_words(&gate), IN_FLIGHT).set("auth.keys", KEYS);
+        let proxy = settings.start();
+        let open = || {
+            let mut connection = proxy.open_with(&stream(), &[KEY]);
+            let head = connection.head();
+            (head, connection.chunks_until("one"), connection)
+        };
+        let (mut first, mut second) = (open(), open());
+        if cancels {
+            let id = first.0.header("x-completion-id").expect("an id");
+            let path = format!("/v1/chat/completions/{id}/cancel");
+            fetch(proxy.address(), &request("POST", &path, &[KEY]));
+        }
+        gate.open();
+        first.2.rest(first.0, first.1);
+        second.2.rest(second.0, second.1);
+        wait_until_idle(&proxy.server);
+        // What the day still has room for, beside a prompt of one token.
+        let fits = |tokens: u64| {
+            let body = format!(
+                r#"{{"model":"m","max_tokens":{tokens},"messages":[{{"role":"user","content":"Hi"}}]}}"#
+            );
+            fetch(proxy.address(), &post(body, &[KEY])).head.status != 429
+        };
+        let room = 4000 - used - 1;
+        assert!(!fits(room + 1), "{cancels}");
+        assert!(fits(room), "{cancels}");
+    }
 }
 
 #[test]
