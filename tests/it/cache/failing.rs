@@ -39,7 +39,7 @@ fn a_refusal_is_everyones_with_its_status_and_headers() {
 
 #[test]
 fn a_clock_that_runs_out_is_everyones() {
-    let settings = sharing(Script::silent().linger(), FINISHED).clock("first_chunk", "300ms");
+    let settings = sharing(Script::silent().linger(), FINISHED).clock("first_chunk", "1s");
     let proxy = settings.start();
     for reply in both(&proxy, &open_gate(), [stream(), whole()]) {
         reply.assert_refused(504, "upstream_timeout");

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     chunks::{finish, finish_of, text, text_of, usage},
     gate::{Gate, let_pass},
-    proxy::{Proxy, wait_until_idle},
+    proxy::{Proxy, before, wait_until_idle},
     upstream::Script,
 };
 
@@ -47,8 +47,31 @@ fn the_same_request_again_has_the_same_bytes_and_its_own_id() {
 }
 
 #[test]
+fn odd_chunks_are_the_same_bytes_as_without_a_cache() {
+    let script = || {
+        let script = Script::stream()
+            .chunk("id: 7\nevent: x\ndata: {\"id\":\"chatcmpl-upstream\",\ndata: \"choices\":[]}\r\n\r\n")
+            .event(r#"{"error":null,"choices":[{"index":0,"delta":{"content":"é"}}],"v":1.50e+2}"#)
+            .event(r#"{ "choices" : [] , "id" : 5 }"#)
+            .event(r#"{"choices":[{"index":0,"delta":{"content":"one","x":"data: [DONE]\n\n"}}]}"#);
+        script.event(&finish()).event(&usage()).done()
+    };
+    let text = |reply: &crate::reply::Reply| {
+        let id = reply.head.header("x-completion-id").expect("an id");
+        reply.text().replace(id, "ID")
+    };
+    let expected = text(&before(script()).start().ask(&stream()));
+    assert!(expected.contains("data: \"choices\":[]}"), "{expected}");
+    let proxy = sharing(script(), FINISHED).start();
+    for _ in 0..2 {
+        assert_eq!(text(&proxy.ask(&stream())), expected);
+    }
+    assert_eq!(asked(&proxy), 1);
+}
+
+#[test]
 fn an_answer_is_given_again_at_once_or_at_its_own_pace() {
-    const GAP: Duration = Duration::from_millis(400);
+    const GAP: Duration = Duration::from_secs(1);
     for (pace, is_slow) in [("instant", false), ("recorded", true)] {
         let gate = Gate::default();
         let cache = format!("{{ share = 'finished', pace = '{pace}' }}");
