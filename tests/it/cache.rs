@@ -111,6 +111,15 @@ fn wait_for_generations(proxy: &Proxy, count: usize) {
     wait_until("the generations", || proxy.server.generations() == count);
 }
 
+/// Waits until so many requests have joined another's answer.
+fn wait_for_shared(proxy: &Proxy, count: usize) {
+    let line = format!("tokenfall_cache_total{{model=\"*\",outcome=\"shared\"}} {count}\n");
+    let metrics = request("GET", "/metrics", &[]);
+    wait_until("the answer to be shared", || {
+        fetch(proxy.address(), &metrics).text().contains(&line)
+    });
+}
+
 /// A stream that ended well.
 fn with_done(events: &[String]) -> String {
     let frames: Vec<_> = events.iter().map(|json| frame(json)).collect();

@@ -1,8 +1,7 @@
 //! What becomes of all of them when the upstream fails.
 
 use super::{
-    Client, FINISHED, asked, open_gate, outcome, sharing, stream, two_words, wait_for_generations,
-    whole,
+    Client, FINISHED, asked, open_gate, outcome, sharing, stream, two_words, wait_for_shared, whole,
 };
 use crate::{
     chunks::{frame, text},
@@ -19,7 +18,7 @@ fn both(proxy: &Proxy, gate: &Gate, bodies: [String; 2]) -> [crate::reply::Reply
     let mut first = proxy.open(&bodies[0]);
     proxy.upstream.request();
     let mut second = proxy.open(&bodies[1]);
-    wait_for_generations(proxy, 3);
+    wait_for_shared(proxy, 1);
     gate.open();
     [first.reply(), second.reply()]
 }
@@ -54,7 +53,7 @@ fn what_breaks_off_after_content_breaks_off_for_everyone() {
     let proxy = sharing(script, FINISHED).start();
     let (first, second) = (Client::of(&proxy, &stream()), Client::of(&proxy, &stream()));
     let mut third = proxy.open(&whole());
-    wait_for_generations(&proxy, 4);
+    wait_for_shared(&proxy, 2);
     gate.open();
     for client in [first, second] {
         let reply = client.rest();

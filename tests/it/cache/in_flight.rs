@@ -1,14 +1,17 @@
 //! Requests under way together.
 
-use std::thread;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use super::{
     Client, FINISHED, IN_FLIGHT, asked, asking, open_gate, outcome, sharing, stream, two_words,
-    wait_for_generations, whole, with_done, words,
+    wait_for_shared, whole, with_done, words,
 };
 use crate::{
     chunks::{STREAM, finish, stream_with, text, usage},
-    gate::Gate,
+    gate::{Gate, wait_until},
     http::{fetch, post},
     proxy::{before, wait_until_idle},
     upstream::Script,
@@ -40,15 +43,17 @@ fn many_requests_on_several_threads_are_one_of_the_upstream() {
     let gate = Gate::default();
     let settings = sharing(two_words(&gate), IN_FLIGHT).set("server.workers", "2");
     let proxy = settings.start();
+    let reading = AtomicUsize::new(0);
     let outcomes = thread::scope(|scope| {
         let ask = || {
             let client = Client::of(&proxy, &stream());
+            reading.fetch_add(1, Ordering::Relaxed);
             let outcome = client.outcome().map(str::to_owned);
             client.rest().assert_streams(&words());
             outcome.expect("an outcome")
         };
         let asking: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask)).collect();
-        wait_for_generations(&proxy, CLIENTS + 1);
+        wait_until("all to read", || reading.load(Ordering::Relaxed) == CLIENTS);
         gate.open();
         let join = |asking: thread::ScopedJoinHandle<'_, String>| asking.join().expect("a reply");
         asking.into_iter().map(join).collect::<Vec<_>>()
@@ -68,7 +73,7 @@ fn a_stream_and_a_whole_reply_share() {
         let mut one = proxy.open(&first);
         proxy.upstream.request();
         let mut two = proxy.open(&second);
-        wait_for_generations(&proxy, 3);
+        wait_for_shared(&proxy, 1);
         gate.open();
         let replies = [one.reply(), two.reply()];
         assert_eq!(
@@ -153,9 +158,9 @@ fn another_key_another_request_and_another_header_have_answers_of_their_own() {
         client.chunks_until("one");
     }
     assert_eq!(asked(&proxy), misses);
-    gate.open();
     let mut again = ask(&stream(), &[b]);
     assert_eq!(again.head().header("x-stream-cache"), Some("shared"));
+    gate.open();
 }
 
 #[test]
