@@ -6,7 +6,7 @@ use super::Config;
 use crate::{
     access::KeySettings,
     backend::{
-        ModelSettings, Share,
+        ModelSettings, OnLoss, Share,
         cassette::OnMiss,
         mock::check_speed,
         upstream::{Limits, Upstream, UpstreamSettings},
@@ -182,6 +182,10 @@ fn models(config: &Config) -> Result<(), Wrong> {
         if model.upstreams.len() > MOST_UPSTREAMS {
             let reason = format!("expected {MOST_UPSTREAMS} at most");
             return wrong(&key("upstreams"), reason);
+        }
+        if model.on_owner_loss == OnLoss::Continue && config.store.kind == StoreKind::Memory {
+            let reason = "`continue` needs `store.kind = \"redis\"`: nobody else has its streams";
+            return wrong(&key("on_owner_loss"), reason);
         }
         cache(config, model).or_else(|(member, reason)| wrong(&key(member), reason))?;
         let limits = Limits {
