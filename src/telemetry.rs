@@ -1,6 +1,9 @@
 //! Logs: for people on a terminal, one JSON object a line otherwise. To standard error.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    panic::{self, PanicHookInfo},
+};
 
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -38,5 +41,14 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
     let _ = tracing_subscriber::registry()
         .with(output.with_filter(filter))
         .try_init();
+    panic::set_hook(Box::new(report));
     Ok(())
+}
+
+/// Logs where a thread panicked. A message that was put together at run time is left out: it may
+/// quote what a client sent (a text that was cut within a character does).
+fn report(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let message = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(place, message, "a thread panicked");
 }
