@@ -163,6 +163,13 @@ impl Connection {
         std::mem::take(&mut self.unread)
     }
 
+    /// All that comes until the connection ends, however it does.
+    pub(crate) fn read_to_cut(mut self) -> String {
+        // A reset is an end too.
+        let _ = self.socket.read_to_end(&mut self.unread);
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
     fn find(&mut self, what: &[u8]) -> usize {
         loop {
             let found = self.unread.windows(what.len()).position(|w| w == what);
