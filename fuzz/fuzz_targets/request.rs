@@ -40,7 +40,10 @@ fuzz_target!(|body: &[u8]| {
             let after: Value = serde_json::from_slice(&edited).expect("still JSON");
             if !body.contains(&b'\\') {
                 assert_eq!(after["messages"], before["messages"]);
-                assert_eq!(after["model"], model.map_or(before["model"].clone(), Value::from));
+                assert_eq!(
+                    after["model"],
+                    model.map_or(before["model"].clone(), Value::from)
+                );
             }
         }
     }
