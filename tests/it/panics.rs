@@ -21,8 +21,8 @@ use tokenfall::{
     access::{Admission, Keyring, MemoryLimiter, Room, Tickets},
     api::{self, Bodies, State},
     backend::{
-        Answer, Backend, BackendError, Balance, Body, Call, Chunk, Clocks, Route, Router, Step,
-        Target, UnaryAnswer, UnaryCall,
+        Answer, Backend, BackendError, Balance, Body, Call, Chunk, Clocks, OnUpstreamLoss, Route,
+        Router, Step, Target, UnaryAnswer, UnaryCall,
     },
     completion::{Activity, Claims, Ledger, Pumps, Service, Shared, Sink, Stored},
     config::Config,
@@ -203,6 +203,7 @@ fn serve(
             targets: [target].into(),
             balance: Balance::Ordered,
             clocks: Clocks::default(),
+            on_upstream_loss: OnUpstreamLoss::default(),
         };
         App::new()
             .app_data(state.clone())
