@@ -7,7 +7,7 @@ mod openai;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use openai::{Bounds, EmbeddingParams, Form, ModerationParams, UnaryRequest};
+use openai::{Bounds, Destination, EmbeddingParams, Form, ModerationParams, UnaryRequest};
 use serde_json::Value;
 
 const BOUNDS: Bounds = Bounds {
@@ -32,7 +32,11 @@ fuzz_target!(|body: &[u8]| {
             assert!(request.params.messages.len() <= BOUNDS.messages);
         }
         for (model, asks_usage) in [(None, false), (None, true), (Some("other"), true)] {
-            let edited = request.upstream_body(model, asks_usage);
+            let edited = request.upstream_body(&Destination {
+                model,
+                asks_usage,
+                partial: None,
+            });
             // What serde skips may be no more than a number out of its range.
             let Ok(before) = serde_json::from_slice::<Value>(&body) else {
                 continue;
