@@ -162,6 +162,7 @@ async fn serve(
             .into_app()
             .default_service(web::to(api::fallback))
             .wrap(from_fn(api::unchunked))
+            .wrap(from_fn(api::bounded))
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };

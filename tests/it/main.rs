@@ -33,6 +33,7 @@ mod legacy;
 mod limits;
 mod mock;
 mod pages;
+mod panics;
 mod resume;
 mod scenarios;
 mod terminal;
