@@ -1,6 +1,6 @@
 // The conversation as it is seen, and the field to write in.
 
-import { el } from "./elements.js";
+import { EndOf, el } from "./elements.js";
 import { AnswerView, question } from "./message.js";
 
 const byId = (id) => document.getElementById(id);
@@ -10,15 +10,13 @@ export class Chat {
   constructor(on) {
     this.on = on;
     this.thread = byId("thread");
-    this.box = byId("thread-box");
+    this.end = new EndOf(byId("thread-box"));
     this.field = byId("prompt");
     this.views = [];
-    this.isAtEnd = true;
-    this.box.addEventListener("scroll", () => {
-      this.isAtEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 40;
-    });
-    // Whatever makes the thread grow, who reads its end goes on reading its end.
-    new ResizeObserver(() => this.#stayAtEnd()).observe(this.thread);
+    // Whatever makes the thread grow, or its box shrink, who reads its end goes on reading its end.
+    const grown = new ResizeObserver(() => this.end.follow());
+    grown.observe(this.thread);
+    grown.observe(this.end.box);
     this.#composer();
   }
 
@@ -43,8 +41,8 @@ export class Chat {
 
   /** The end of the conversation comes into sight. */
   toEnd() {
-    this.isAtEnd = true;
-    this.#stayAtEnd();
+    this.end.isWanted = true;
+    this.end.follow();
   }
 
   setRunning(isRunning) {
@@ -68,10 +66,6 @@ export class Chat {
     if (message.role === "user") return { message, element: question(message, (text) => this.on.edit(index, text)) };
     const view = new AnswerView(message, { retry: () => this.on.retry(index), results: () => this.on.results(index) });
     return { message, view, element: view.element };
-  }
-
-  #stayAtEnd() {
-    if (this.isAtEnd) this.box.scrollTop = this.box.scrollHeight;
   }
 
   #composer() {

@@ -49,6 +49,27 @@ export function parsed(text) {
   }
 }
 
+/**
+ * Keeps the end of a box that grows in sight, until somebody scrolls up. `isWanted` is whether the end is to be seen;
+ * `follow` brings it into sight then.
+ */
+export class EndOf {
+  constructor(box) {
+    Object.assign(this, { box, isWanted: true, top: 0 });
+    box.addEventListener("scroll", () => {
+      const { scrollTop, clientHeight, scrollHeight } = box;
+      // A box that changes its size is away from its end for a moment, but not above where it was.
+      if (scrollTop + clientHeight >= scrollHeight - 30) this.isWanted = true;
+      else if (scrollTop < this.top) this.isWanted = false;
+      this.top = scrollTop;
+    });
+  }
+
+  follow() {
+    if (this.isWanted) this.box.scrollTop = this.box.scrollHeight;
+  }
+}
+
 /** Calls `draw` at most once in a frame, however often what it returns is called. */
 export function eachFrame(draw) {
   let isDue = false;

@@ -1,6 +1,6 @@
 // A long list of rows of which only those in sight are in the page. It knows nothing of what the rows say.
 
-import { eachFrame, el } from "./elements.js";
+import { EndOf, eachFrame, el } from "./elements.js";
 
 const ROW_PX = 26;
 const MARGIN_ROWS = 8;
@@ -8,14 +8,11 @@ const MARGIN_ROWS = 8;
 export class RowList {
   /** `fill(row)` gives a row's elements; `chosen(row)` is told which one is looked at, null if none. */
   constructor(box, { limit, fill, chosen }) {
-    Object.assign(this, { box, limit, fill, chosen, rows: [], dropped: 0, at: -1, isAtEnd: true });
+    Object.assign(this, { box, limit, fill, chosen, rows: [], dropped: 0, at: -1, end: new EndOf(box) });
     this.space = el("div", { class: "rows-space" });
     box.append(this.space);
     this.draw = eachFrame(() => this.#draw());
-    box.addEventListener("scroll", () => {
-      this.isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - ROW_PX;
-      this.draw();
-    });
+    box.addEventListener("scroll", this.draw);
     box.addEventListener("keydown", (press) => this.#key(press));
     box.addEventListener("click", (click) => {
       const row = click.target.closest("[data-row]");
@@ -36,7 +33,8 @@ export class RowList {
   }
 
   clear() {
-    Object.assign(this, { rows: [], dropped: 0, isAtEnd: true });
+    Object.assign(this, { rows: [], dropped: 0 });
+    this.end.isWanted = true;
     this.choose(-1);
   }
 
@@ -72,7 +70,7 @@ export class RowList {
   #draw() {
     const { box, rows, space } = this;
     this.#stretch();
-    if (this.isAtEnd && this.at < 0) box.scrollTop = box.scrollHeight;
+    if (this.at < 0) this.end.follow();
     const first = Math.max(Math.floor(box.scrollTop / ROW_PX) - MARGIN_ROWS, 0);
     const count = Math.ceil(box.clientHeight / ROW_PX) + 2 * MARGIN_ROWS;
     const shown = rows.slice(first, first + count).map((row, index) => this.#row(row, first + index));

@@ -19,6 +19,10 @@ const CLEAN = {
   RETURN_DOM_FRAGMENT: true,
 };
 
+/** What is longer, or takes longer to read, is shown as the text it is: nesting without end must not stop the page. */
+const MAX_CHARS = 200_000;
+const MAX_MS = 250;
+
 const escaped = (text) => text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`);
 
 const marked = new Marked({
@@ -37,9 +41,22 @@ export class MarkdownView {
   constructor() {
     this.element = el("div", { class: "markdown" });
     this.blocks = [];
+    this.isPlain = false;
   }
 
   show(text) {
+    const began = performance.now();
+    try {
+      if (!this.isPlain && text.length <= MAX_CHARS) this.#draw(text);
+      else this.isPlain = true;
+    } catch {
+      this.isPlain = true;
+    }
+    this.isPlain ||= performance.now() - began > MAX_MS;
+    if (this.isPlain) this.element.replaceChildren(el("p", { class: "plain" }, text));
+  }
+
+  #draw(text) {
     const tokens = marked.lexer(text);
     const drawn = tokens.filter((token) => token.type !== "space");
     const same = drawn.findIndex((token, index) => token.raw !== this.blocks[index]?.raw);
@@ -55,7 +72,9 @@ export class MarkdownView {
 
 function rendered(token) {
   const fragment = DOMPurify.sanitize(marked.parser([token]), CLEAN);
-  for (const link of fragment.querySelectorAll("a[href]")) {
+  for (const link of fragment.querySelectorAll("a")) {
+    // What leads nowhere is no link.
+    if (!link.hasAttribute("href")) link.replaceWith(...link.childNodes);
     link.target = "_blank";
     link.rel = "noopener noreferrer nofollow";
   }

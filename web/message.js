@@ -52,7 +52,7 @@ export class AnswerView {
     this.meta = el("span", { class: "meta" });
     this.copy = button("Copy", () => copyText(this.answer.content, this.copy, this.markdown.element), { class: "quiet", "aria-label": "Copy the answer" });
     const retry = button("Retry", () => on.retry(), { class: "quiet", "aria-label": "Ask again" });
-    this.actions = el("div", { class: "actions" }, this.meta, this.copy, retry);
+    this.actions = el("div", { class: "actions" }, this.copy, retry, this.meta);
     this.element = el("article", { class: "message assistant", "aria-label": "Answer" },
       this.reasoning, this.markdown.element, this.waiting, this.tools, this.end, this.actions);
     this.show();

@@ -171,7 +171,7 @@ function apply(step, { completion, answer, sentAt }) {
 function ended(step, answer, took) {
   answer.end = step.kind;
   answer.took = took;
-  if (step.kind === "refused") answer.error = { ...step.error, code: `${step.status}${step.error.code ? ` ${step.error.code}` : ""}` };
+  if (step.kind === "refused") answer.error = refusalOf(step);
   if (step.kind === "lost") answer.error = { code: "connection lost", message: step.why };
   chat.grow(answer);
   running = null;
@@ -179,6 +179,11 @@ function ended(step, answer, took) {
   chat.say(isStopped(answer) ? "Stopped." : answer.error ? "The answer failed." : "The answer is complete.");
   keep();
   drawCode();
+}
+
+function refusalOf({ status, error, retryAfter }) {
+  const code = error.code ? `${status} ${error.code}` : String(status);
+  return { code, message: retryAfter ? `${error.message} (retry after ${retryAfter} s)` : error.message };
 }
 
 /** Stops the answer, also at the upstream; what has come stays. */

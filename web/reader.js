@@ -44,8 +44,8 @@ export class SecondReader {
   }
 
   #draw() {
-    const compared = this.other > 0 ? `${this.other} differ` : this.same > 0 ? `${this.same} compared, byte for byte the same` : "";
-    this.status.textContent = [`${this.events} events`, compared, this.state].filter(Boolean).join(" · ");
+    const compared = this.other > 0 ? `${this.other} differ` : this.same > 0 ? `${this.same} compared, all the same` : "";
+    this.status.textContent = [`${this.events} events`, this.state, compared].filter(Boolean).join(" · ");
     this.tail.textContent = this.text.length > 240 ? `… ${this.text.slice(-240)}` : this.text;
   }
 }

@@ -132,14 +132,14 @@ function cells({ gap, id, label, text }) {
 /** What a row shows: its `kind`, which is its colour, a `label`, a `text`, its cursor, and all of it as `raw`. */
 function describe(step) {
   const { kind, data, id = "" } = step;
-  if (kind === "asked") return row("line", "→", step.line);
-  if (kind === "opened") return row("line", "←", `status ${step.status}`);
-  if (kind === "broken") return row("error", "✕", step.why);
+  if (kind === "asked") return row("line", "request", step.line);
+  if (kind === "opened") return row("line", "reply", `status ${step.status}`);
+  if (kind === "broken") return row("error", "broken", step.why);
   if (kind === "comment") return row("quiet", "comment", step.text || "heartbeat");
   if (kind === "event") return { ...row(...summary(data, step.chunk)), id, raw: laidOut(data) };
-  if (kind === "done") return row("done", "■", "all of it was read");
+  if (kind === "done") return row("done", "end", "all of it was read");
   if (kind === "refused") return { ...row("error", String(step.status), step.error.message), raw: JSON.stringify(step.error, null, 2) };
-  return row("error", "■", step.why ?? "left");
+  return row("error", "end", step.why ?? "left");
 }
 
 function row(kind, label, text) {

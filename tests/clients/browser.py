@@ -50,6 +50,7 @@ def open_page(browser: Browser, url: str, size=DESKTOP, **settings) -> tuple[Pag
     page, seen = context.new_page(), Seen()
     context.on("request", lambda request: seen.requests.append(request.url))
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("console", lambda said: "Content Security Policy" in said.text and seen.errors.append(said.text))
     page.on("popup", lambda popup: seen.popups.append(popup.url))
 
     def dismiss(dialog):
