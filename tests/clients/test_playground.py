@@ -64,7 +64,7 @@ def playground(browser, server: Server, **settings) -> tuple[Page, Seen]:
     page, seen = open_page(browser, server.url, **settings)
     page.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
-    expect(page.locator("#server")).to_have_text(re.compile("mock|asks"))
+    expect(page.locator("#server")).to_have_text(re.compile("mock|live|asks"))
     return page, seen
 
 
@@ -139,6 +139,19 @@ def test_reasoning_folds_away_and_tools_are_answered(page):
     expect(page.locator(".message.assistant").last).to_contain_text("It is 21 °C there (69 °F).")
 
 
+def test_in_front_of_an_upstream_it_offers_nothing_of_the_mock(browser, serve, server):
+    with serve("--upstream", server.base_url) as proxy:
+        page, seen = playground(browser, proxy)
+        expect(page.locator("#server")).to_have_text("live")
+        expect(page.locator("#fault")).to_be_hidden()
+        page.locator(".card").first.click()
+        ended(page)
+        assert messages(page)[-1]["end"] == "done" and messages(page)[-1]["finish"] == "stop"
+        shoot(page, "upstream")
+        assert seen.errors == [] and seen.elsewhere(proxy.url) == []
+        page.context.close()
+
+
 def test_stop_ends_the_generation_and_keeps_what_came(page, server):
     page.locator(".scenario", has_text="long-answer").click()
     after_events(page, 40)
@@ -189,9 +202,9 @@ def test_a_reload_in_the_middle_goes_on_where_it_was(page, server):
 def test_a_reload_before_the_first_byte_finds_the_same_completion(page, server):
     page.locator("#speed").select_option("0.25")
     httpx.delete(f"{server.url}/_mock/requests")
-    send(page, "Hello!")
-    page.wait_for_timeout(150)  # the first token takes over a second at this speed
-    page.reload()
+    with page.expect_request(re.compile("/v1/chat/completions$")):
+        send(page, "Hello!")
+    page.reload()  # the first token takes over a second at this speed
     ended(page)
     expect(page.locator(".markdown")).to_have_text("Hello! How can I help you today?")
     answered = httpx.get(f"{server.url}/_mock/requests").json()["data"]
@@ -285,6 +298,18 @@ def test_everything_is_done_from_the_keyboard(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_reference_fits_and_has_no_serious_accessibility_fault(browser, server, scheme, size):
+    page, seen = open_page(browser, f"{server.url}/docs", size, color_scheme=scheme)
+    form = page.locator("form.try").first
+    form.get_by_role("button", name="Send").click()
+    expect(form.locator(".status")).to_contain_text("complete", timeout=PATIENCE)
+    expect_good(page, f"docs-{scheme}-{size[0]}")
+    assert seen.errors == [] and seen.elsewhere(server.url) == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, (1024, 768), PHONE], ids=["desktop", "tablet", "phone"])
 def test_it_fits_and_has_no_serious_accessibility_fault(browser, server, scheme, size):
     page, seen = playground(browser, server, size=size, color_scheme=scheme)
@@ -308,7 +333,7 @@ def test_it_fits_and_has_no_serious_accessibility_fault(browser, server, scheme,
 
 
 def expect_good(page: Page, name: str) -> None:
-    page.wait_for_timeout(150)  # for the frame that draws what has come
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     shoot(page, name)
     assert not is_wider_than_its_window(page), name
     assert accessibility_faults(page) == [], name
