@@ -230,6 +230,7 @@ impl Service {
             request: ask.request,
             headers: ask.headers,
             credentials: ask.credentials,
+            partial: None,
         });
         let shared = self.shared.clone();
         let pump = Pump::new(producer, account, route.clone(), call, shared);
