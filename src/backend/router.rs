@@ -5,7 +5,7 @@ use std::{cell::Cell, cmp::Reverse, rc::Rc, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    Backend, BackendError, Clocks,
+    Backend, BackendError, CacheSettings, Clocks,
     health::{Health, Readiness},
     upstream::UpstreamSettings,
 };
@@ -44,6 +44,9 @@ pub struct ModelSettings {
     /// The whole answer.
     #[serde(with = "humantime_serde", default = "total")]
     pub total: Duration,
+    /// Which requests may share an answer.
+    #[serde(default)]
+    pub cache: CacheSettings,
 }
 
 /// Which of several upstreams is asked first. Whoever fails before it has said anything is
@@ -126,6 +129,8 @@ pub struct Route {
     pub on_upstream_loss: OnUpstreamLoss,
     /// How long the parts of its answers may take.
     pub clocks: Clocks,
+    /// Which requests may share an answer.
+    pub cache: CacheSettings,
 }
 
 /// One of those who answer for a model.

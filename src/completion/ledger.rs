@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Completion, Failure,
+    CacheOutcome, Completion, Failure,
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
@@ -104,17 +104,13 @@ pub(super) struct Account {
     key: Option<String>,
     // The name or pattern that the model is configured under.
     route: String,
-    meter: Meter,
+    // None: nothing is written down, for others do that.
+    meter: Option<Meter>,
     started: (SystemTime, Instant),
     first_token: Option<Instant>,
     last_token: Option<Instant>,
-    upstream: Option<Rc<str>>,
-    attempts: u32,
     spent: Spent,
-    // After which events another upstream went on.
-    seams: Vec<u64>,
     end: Option<(End, Instant)>,
-    is_written: bool,
 }
 
 #[derive(Serialize)]
@@ -133,6 +129,7 @@ struct Record<'a> {
     attempts: u32,
     // How often another upstream went on.
     continued: usize,
+    cache: Option<CacheOutcome>,
     end: &'a str,
 }
 
@@ -145,7 +142,7 @@ impl Account {
         (key, route): (Option<String>, &str),
     ) -> Self {
         Self {
-            meter: ledger.metrics.stream(route),
+            meter: Some(ledger.metrics.stream(route)),
             route: route.to_owned(),
             last_token: None,
             ledger,
@@ -153,12 +150,24 @@ impl Account {
             key,
             started: (SystemTime::now(), Instant::now()),
             first_token: None,
-            upstream: None,
-            attempts: 0,
             spent: Spent::nothing(),
-            seams: Vec::new(),
             end: None,
-            is_written: false,
+        }
+    }
+
+    /// Of a log that no client knows: what it has used is written down by those it answers.
+    pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
+        Self {
+            meter: None,
+            route: String::new(),
+            last_token: None,
+            ledger,
+            completion,
+            key: None,
+            started: (SystemTime::now(), Instant::now()),
+            first_token: None,
+            spent: Spent::nothing(),
+            end: None,
         }
     }
 
@@ -169,29 +178,40 @@ impl Account {
 
     /// An upstream is asked. What another one has said before does not count.
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
-        self.attempts = self.completion.count_attempt();
+        self.completion.ask(upstream);
         self.ledger.metrics.attempt(upstream);
-        self.upstream = Some(Rc::clone(upstream));
+        self.spent.asked();
+    }
+
+    /// It is answered so; from `source`, if that is under way.
+    pub(super) fn joined(&mut self, outcome: CacheOutcome, source: Option<Arc<Completion>>) {
+        self.completion.set_cached(outcome, source);
+        self.ledger.metrics.cached(&self.route, outcome.label());
         self.spent.asked();
     }
 
     /// It has failed.
     pub(super) fn failed(&mut self, failure: &Failure) {
         self.spent.failed(failure.is_free());
-        let upstream = self.upstream.as_deref().unwrap_or_default();
+        // Where others share the answer, the attempt is not this one's.
+        if self.completion.cached().is_some() {
+            return;
+        }
+        let upstream = self.completion.upstream().unwrap_or_default();
         let cause = failure.code().label();
-        self.ledger.metrics.attempt_failed(upstream, cause);
+        self.ledger.metrics.attempt_failed(&upstream, cause);
     }
 
     /// It has said something; how long that took, if it is the first.
     pub(super) fn spoke(&mut self, now: Instant) -> Option<Duration> {
+        let meter = self.meter.as_ref()?;
         if let Some(last) = self.last_token.replace(now) {
-            self.meter.next_token(now.duration_since(last));
+            meter.next_token(now.duration_since(last));
             return None;
         }
         let after = now.duration_since(self.started.1);
         self.first_token = Some(now);
-        self.meter.first_token(after);
+        meter.first_token(after);
         Some(after)
     }
 
@@ -208,11 +228,6 @@ impl Account {
     /// What was used of several upstreams together; `None` if one has made it all.
     pub(super) fn sum(&self) -> Option<Value> {
         self.spent.sum()
-    }
-
-    /// Who was asked last.
-    pub(super) fn upstream(&self) -> Option<Rc<str>> {
-        self.upstream.clone()
     }
 
     /// What was used, as far as it is known: of all upstreams that had a part in the answer.
@@ -240,21 +255,22 @@ impl Account {
 
     /// After this event comes what another upstream says.
     pub(super) fn continued(&mut self, after: u64) {
-        let upstream = self.upstream.as_deref().unwrap_or_default();
-        self.ledger.metrics.continued(upstream);
-        self.seams.push(after);
+        let upstream = self.completion.upstream().unwrap_or_default();
+        self.ledger.metrics.continued(&upstream);
+        self.completion.go_on(after);
     }
 
-    /// It is over. How long it took.
-    pub(super) fn ended(&mut self, end: End) -> Duration {
+    /// It is over. How long it took, if that is to be told.
+    pub(super) fn ended(&mut self, end: End) -> Option<Duration> {
         let now = Instant::now();
         self.end = Some((end, now));
-        now.duration_since(self.started.1)
+        let took = now.duration_since(self.started.1);
+        self.meter.as_ref().map(|_| took)
     }
 
     /// What is told of it beside what it says.
     pub(super) fn aside(&self) -> Bytes {
-        let mut aside = json!({"attempts": self.attempts});
+        let mut aside = json!({"attempts": self.completion.attempts()});
         let usage = self.usage();
         if usage.is_some() || self.end.is_some() {
             aside["usage_source"] = json!(self.spent.source());
@@ -262,15 +278,16 @@ impl Account {
         if let Some(usage) = usage {
             aside["usage"] = usage;
         }
-        if !self.seams.is_empty() {
-            aside["continued_after"] = json!(self.seams);
+        let seams = self.completion.seams();
+        if !seams.is_empty() {
+            aside["continued_after"] = json!(seams);
         }
         aside.to_string().into()
     }
 
     /// Counts what was used, unless that is known.
     pub(super) async fn count(&mut self, request: &ChatRequest) {
-        if self.spent.is_known() {
+        if self.spent.is_known() || self.meter.is_none() {
             return;
         }
         if let Some(counted) = self.ledger.count(request, &self.completion).await {
@@ -285,9 +302,10 @@ impl Account {
     }
 
     fn write(&mut self) {
-        if std::mem::replace(&mut self.is_written, true) {
+        // Written once.
+        let Some(meter) = self.meter.take() else {
             return;
-        }
+        };
         let log = &self.completion.log;
         log.settle(self.aside());
         let now = Instant::now();
@@ -298,28 +316,34 @@ impl Account {
         };
         let started_ms = since_1970(self.started.0);
         let after = |at: Instant| millis(at.duration_since(self.started.1));
+        let upstream = self.completion.upstream();
         let usage = self.usage();
         let tokens = |key| usage.as_ref()?.get(key)?.as_u64();
         let record = Record {
             id: log.id().as_str(),
             key: self.key.as_deref(),
             model: &self.completion.about.model,
-            upstream: self.upstream.as_deref(),
+            upstream: upstream.as_deref(),
             started_ms,
             first_token_ms: self.first_token.map(|at| started_ms + after(at)),
             ended_ms: started_ms + after(ended),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
             usage_source: self.spent.source(),
-            attempts: self.attempts,
-            continued: self.seams.len(),
+            attempts: self.completion.attempts(),
+            continued: self.completion.seams().len(),
+            cache: self.completion.cached(),
             end: label,
         };
         record.log(after(ended), self.first_token.map(after));
         let metrics = &self.ledger.metrics;
         metrics.ended(&self.route, label);
-        self.meter.ended(self.first_token.is_some());
-        let source = self.spent.source().label();
+        meter.ended(self.first_token.is_some());
+        // Tokens of others are not used again.
+        let source = match record.cache {
+            Some(CacheOutcome::Shared | CacheOutcome::Hit) => "cached",
+            Some(CacheOutcome::Miss) | None => self.spent.source().label(),
+        };
         for (kind, count) in [
             ("prompt", record.prompt_tokens),
             ("completion", record.completion_tokens),
@@ -350,6 +374,7 @@ impl Record<'_> {
             completion_tokens = self.completion_tokens,
             attempts = self.attempts,
             continued = self.continued,
+            cache = self.cache.map(CacheOutcome::label),
             "completion ended"
         );
     }

@@ -8,6 +8,7 @@ mod edit;
 mod embedding;
 mod error;
 mod form;
+mod identity;
 mod int;
 pub mod json;
 mod message;
