@@ -1,5 +1,6 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
+mod fields;
 mod settings;
 mod taped;
 mod unary;
@@ -21,7 +22,7 @@ use super::{
     cassette::{Cassettes, Request, Tape},
 };
 use crate::{
-    openai::{Model, scan},
+    openai::{Edits, Field, Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
@@ -41,6 +42,7 @@ pub struct Upstream {
     has_credentials: bool,
     model: Option<String>,
     asks_usage: bool,
+    fields: Vec<Field>,
     max_event_bytes: usize,
     max_whole_bytes: usize,
     // Where exchanges are kept, if they are.
@@ -68,11 +70,12 @@ impl Upstream {
     ) -> Result<Self, UpstreamSettingsError> {
         Ok(Self {
             client: client(connect)?,
-            base: base_url(&settings.base_url)?,
+            base: base_url(settings)?,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
             model: settings.model.clone(),
             asks_usage: settings.ask_usage,
+            fields: fields::fields(&settings.body)?,
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
             cassettes: None,
@@ -96,9 +99,12 @@ impl Upstream {
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
         let is_streaming = call.request.is_generated_as_stream();
-        let body = call
-            .request
-            .upstream_body(self.model.as_deref(), self.asks_usage);
+        let body = call.request.upstream_body(Edits {
+            model: self.model.as_deref(),
+            asks_usage: self.asks_usage,
+            fields: &self.fields,
+            ..Edits::default()
+        });
         let expected = if is_streaming {
             "text/event-stream"
         } else {

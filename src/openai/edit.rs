@@ -1,6 +1,6 @@
 //! Edits of a request body on its way upstream; every member that stays keeps its bytes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 
@@ -14,13 +14,39 @@ const USAGE: &[u8] = br#""include_usage":true"#;
 
 /// What is changed beside our own fields.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Edits<'a> {
+pub struct Edits<'a> {
     /// The model's name there.
-    pub(super) model: Option<&'a str>,
-    /// The usage chunk is asked for.
-    pub(super) asks_usage: bool,
-    /// A stream is asked for, whatever the client wrote.
-    pub(super) sets_stream: bool,
+    pub model: Option<&'a str>,
+    /// The usage chunk of a stream is asked for.
+    pub asks_usage: bool,
+    /// Members that are set, whatever the client wrote.
+    pub fields: &'a [Field],
+    /// A stream is asked for, whatever the client wrote; the request itself knows.
+    pub sets_stream: bool,
+}
+
+/// A member of a request's object, ready to be written.
+#[derive(Debug, Clone)]
+pub struct Field {
+    name: String,
+    text: String,
+}
+
+impl Field {
+    /// A member of this name and value.
+    pub fn new(name: &str, value: &serde_json::Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            text: format!("{}:{value}", serde_json::Value::from(name)),
+        }
+    }
+}
+
+/// As it stands in an object.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// The body without our own fields and with these edits. White space around members is
@@ -37,8 +63,9 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
         let kind = walk.peek();
         let (_, value) = walk.value()?;
         let bytes = &body[member.start..value.end];
+        let is_set = |field: &Field| field.name.as_bytes() == member.key;
         let text = match (member.key, edits.model) {
-            (key, _) if OWN.contains(&key) => return Ok(()),
+            (key, _) if OWN.contains(&key) || edits.fields.iter().any(is_set) => return Ok(()),
             (b"stream", _) if edits.sets_stream => return Ok(()),
             (b"stream_options", _) if edits.asks_usage => {
                 wants_usage = false;
@@ -62,6 +89,9 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
     if edits.sets_stream {
         members.push(Cow::Borrowed(br#""stream":true"#));
     }
+    // Last, because that is what most parsers take of two: a client could write a name in escapes.
+    let fields = edits.fields.iter().map(|field| field.text.as_bytes());
+    members.extend(fields.map(Cow::Borrowed));
     if wants_usage {
         let options = [br#""stream_options":{"#, USAGE, b"}"].concat();
         members.push(Cow::Owned(options));
@@ -100,7 +130,7 @@ mod tests {
         let edits = Edits {
             model,
             asks_usage,
-            sets_stream: false,
+            ..Edits::default()
         };
         let bytes = upstream_body(body.as_bytes(), edits).expect("an object");
         String::from_utf8(bytes.to_vec()).expect("UTF-8")
@@ -128,6 +158,33 @@ mod tests {
         ];
         for (body, expected) in cases {
             assert_eq!(edited(body, None, false), expected);
+        }
+    }
+
+    #[test]
+    fn fields_that_are_set_take_the_place_of_the_clients() {
+        let fields = [
+            Field::new("top_k", &1.into()),
+            Field::new("é\"", &"x".into()),
+        ];
+        let edits = Edits {
+            fields: &fields,
+            ..Edits::default()
+        };
+        let cases = [
+            ("{}", r#"{"top_k":1,"é\"":"x"}"#),
+            (
+                r#"{"top_k":[7],"a":1.0,"top_k":8}"#,
+                r#"{"a":1.0,"top_k":1,"é\"":"x"}"#,
+            ),
+            (
+                r#"{"a":{"top_k":2}}"#,
+                r#"{"a":{"top_k":2},"top_k":1,"é\"":"x"}"#,
+            ),
+        ];
+        for (body, expected) in cases {
+            let bytes = upstream_body(body.as_bytes(), edits).expect("an object");
+            assert_eq!(bytes, expected);
         }
     }
 

@@ -25,6 +25,7 @@ pub use chunk::{
     TopLogprob, Usage,
 };
 pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, CompletionView, Status};
+pub use edit::{Edits, Field};
 pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
 pub use form::Form;

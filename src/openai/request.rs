@@ -211,14 +211,14 @@ impl ChatRequest {
         &self.body
     }
 
-    /// The body for an upstream: as it came, but without our own fields, with the model's
-    /// name there and, for a stream if `asks_usage`, with the usage chunk asked for.
-    pub fn upstream_body(&self, model: Option<&str>, asks_usage: bool) -> Bytes {
+    /// The body for an upstream: as it came, but without our own fields and with these edits;
+    /// usage is asked for of a stream alone.
+    pub fn upstream_body(&self, edits: Edits<'_>) -> Bytes {
         let is_stream = self.is_generated_as_stream();
         let edits = Edits {
-            model,
-            asks_usage: asks_usage && is_stream,
+            asks_usage: edits.asks_usage && is_stream,
             sets_stream: is_stream && !self.is_streaming(),
+            ..edits
         };
         // A body that was parsed is an object, and so are its stream options.
         edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())

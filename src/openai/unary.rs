@@ -45,12 +45,9 @@ impl<T: Params> UnaryRequest<T> {
         &self.body
     }
 
-    /// The body for an upstream: as it came, with the model's name there.
-    pub fn upstream_body(&self, model: Option<&str>) -> Bytes {
-        let edits = Edits {
-            model,
-            ..Edits::default()
-        };
+    /// The body for an upstream: as it came, with these edits, of which those of streams have to
+    /// be off.
+    pub fn upstream_body(&self, edits: Edits<'_>) -> Bytes {
         // A body that was parsed is an object.
         edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())
     }

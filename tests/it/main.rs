@@ -32,6 +32,7 @@ mod limits;
 mod mock;
 mod pages;
 mod resume;
+mod routing;
 mod scenarios;
 mod terminal;
 mod unary;

@@ -1,6 +1,6 @@
 //! What an upstream is configured with, and what is made of it.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use reqwest::{
     Client, Url,
@@ -18,6 +18,9 @@ pub struct UpstreamSettings {
     /// The environment variable that holds the key.
     #[serde(default)]
     pub key_env: Option<String>,
+    /// The file that holds it, in place of `key_env`.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
     /// The model's name there, when it has another.
     #[serde(default)]
     pub model: Option<String>,
@@ -27,10 +30,16 @@ pub struct UpstreamSettings {
     /// Headers to add to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Parameters to add to the URL of every request.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Members to set in the body of every request, over the client's.
+    #[serde(default)]
+    pub body: toml::Table,
     /// Ask for the usage chunk of every stream; off for servers that refuse the field.
     #[serde(default = "ask_usage")]
     pub ask_usage: bool,
-    /// The key itself, once it was read from the environment.
+    /// The key itself, once it was read from where it is.
     #[serde(skip)]
     pub key: Option<Secret>,
 }
@@ -49,14 +58,16 @@ impl UpstreamSettings {
         }
     }
 
-    /// A key is configured, or another means in the headers (Azure takes keys in `api-key`).
+    /// A key is configured, or another means in the headers or the query (Azure takes keys in
+    /// `api-key`, Google in `key`).
     pub fn has_credentials(&self) -> bool {
         let is_credential = |name: &String| {
-            ["authorization", "api-key", "x-api-key"]
+            ["authorization", "api-key", "x-api-key", "key", "api_key"]
                 .iter()
                 .any(|known| name.eq_ignore_ascii_case(known))
         };
-        self.key.is_some() || self.headers.keys().any(is_credential)
+        let mut names = self.headers.keys().chain(self.query.keys());
+        self.key.is_some() || names.any(is_credential)
     }
 }
 
@@ -88,14 +99,20 @@ pub struct UpstreamSettingsError {
     pub reason: String,
 }
 
-pub(super) fn base_url(text: &str) -> Result<Url, UpstreamSettingsError> {
+/// The URL that paths are appended to, with the parameters that every request has.
+pub(super) fn base_url(settings: &UpstreamSettings) -> Result<Url, UpstreamSettingsError> {
+    let text = &settings.base_url;
     let refuse = |why: &str| UpstreamSettingsError {
         key: "base_url",
         reason: format!("`{text}`: {why}; expected a URL such as `http://127.0.0.1:8000/v1`"),
     };
-    let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
+    let mut url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(refuse("only http and https can be used"));
+    }
+    // An empty list would leave a `?` behind.
+    if !settings.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&settings.query);
     }
     Ok(url)
 }
@@ -118,7 +135,10 @@ pub(super) fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, Upstream
     if let Some(Secret(key)) = &settings.key {
         let mut value =
             HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| UpstreamSettingsError {
-                key: "key_env",
+                key: match settings.key_file {
+                    Some(_) => "key_file",
+                    None => "key_env",
+                },
                 reason: "the key has characters that no header can carry".to_owned(),
             })?;
         value.set_sensitive(true);
