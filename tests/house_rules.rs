@@ -93,11 +93,13 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server.rs"]),
     ("reqwest", &["backend/upstream", "client/"]),
     ("rustls", &["backend/upstream", "client/"]),
+    ("hyper", &["backend/upstream"]),
+    ("tower", &["backend/upstream"]),
     // The store names its own module of that name.
     (
         "redis",

@@ -1,17 +1,18 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
 mod fields;
+mod send;
 mod settings;
 mod taped;
 mod unary;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{cell::OnceCell, rc::Rc, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, RequestBuilder, StatusCode, Url,
+    Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
 use serde::Deserialize;
@@ -37,6 +38,9 @@ const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 /// An upstream as one worker thread sees it: with connections of its own.
 pub struct Upstream {
     client: Client,
+    // Made when it is needed.
+    unpooled: OnceCell<Client>,
+    connect: Duration,
     base: Url,
     headers: HeaderMap,
     has_credentials: bool,
@@ -69,7 +73,9 @@ impl Upstream {
         limits: Limits,
     ) -> Result<Self, UpstreamSettingsError> {
         Ok(Self {
-            client: client(connect)?,
+            client: client(connect, usize::MAX)?,
+            unpooled: OnceCell::new(),
+            connect,
             base: base_url(settings)?,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
@@ -160,13 +166,25 @@ impl Upstream {
         credentials: &Credentials,
         tape: Option<Tape>,
     ) -> Result<(Vec<(String, String)>, Taped), BackendError> {
-        let response = Taped::new(request.send().await.map_err(not_sent)?, tape);
+        let response = Taped::new(self.head(request).await?, tape);
         let headers = returned(response.headers());
         if !response.status().is_success() {
             let is_ours = self.has_credentials || *credentials == Credentials::Ours;
             return Err(refused(response, headers, is_ours).await);
         }
         Ok((headers, response))
+    }
+
+    /// A reply whose head has come.
+    async fn head(&self, request: RequestBuilder) -> Result<Response, BackendError> {
+        let unpooled = || {
+            if let Some(client) = self.unpooled.get() {
+                return Some(client.clone());
+            }
+            let client = client(self.connect, 0).ok()?;
+            Some(self.unpooled.get_or_init(|| client).clone())
+        };
+        send::send(request, unpooled).await.map_err(not_sent)
     }
 
     fn request_headers(&self, given: &[(String, String)], credentials: &Credentials) -> HeaderMap {
@@ -214,7 +232,7 @@ impl Upstream {
         let request = request
             .headers(self.headers.clone())
             .timeout(MODELS_TIMEOUT);
-        let response = request.send().await.map_err(not_sent)?;
+        let response = self.head(request).await?;
         if !response.status().is_success() {
             let headers = returned(response.headers());
             return Err(refused(Taped::new(response, None), headers, true).await);

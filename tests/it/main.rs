@@ -34,6 +34,7 @@ mod pages;
 mod resume;
 mod routing;
 mod scenarios;
+mod stale;
 mod terminal;
 mod unary;
 mod usage;

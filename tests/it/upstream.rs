@@ -23,6 +23,7 @@ enum Action {
     Send(Vec<u8>),
     SendForEver(Vec<u8>, Duration),
     Wait(Gate),
+    Pause(Duration),
     ReadRequest,
     HalfClose,
     Reset,
@@ -89,6 +90,11 @@ impl Script {
 
     pub(crate) fn wait(self, gate: &Gate) -> Self {
         self.then(Action::Wait(gate.clone()))
+    }
+
+    /// Says nothing for so long.
+    pub(crate) fn pause(self, time: Duration) -> Self {
+        self.then(Action::Pause(time))
     }
 
     /// Reads one more request on the same connection.
@@ -159,6 +165,12 @@ struct Seen {
 impl Upstream {
     /// Plays the script on every connection.
     pub(crate) fn play(script: Script) -> Self {
+        Self::play_each([script])
+    }
+
+    /// Plays one script on each connection, and the last one on all that follow.
+    pub(crate) fn play_each(scripts: impl Into<Vec<Script>>) -> Self {
+        let scripts: Vec<Script> = scripts.into();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an open socket");
         let seen: Arc<Watched<Seen>> = Arc::default();
@@ -167,9 +179,10 @@ impl Upstream {
             seen: Arc::clone(&seen),
         };
         thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
+            for (at, socket) in listener.incoming().flatten().enumerate() {
                 seen.change(|seen| seen.connections += 1);
-                let (script, seen) = (script.clone(), Arc::clone(&seen));
+                let script = scripts[at.min(scripts.len() - 1)].clone();
+                let seen = Arc::clone(&seen);
                 // A client that has gone away ends the play.
                 thread::spawn(move || drop(play(socket, script, &seen)));
             }
@@ -209,6 +222,7 @@ fn play(mut socket: TcpStream, script: Script, seen: &Watched<Seen>) -> io::Resu
                 thread::sleep(gap);
             },
             Action::Wait(gate) => gate.pass(),
+            Action::Pause(time) => thread::sleep(time),
             Action::ReadRequest => read_request(&mut socket, seen)?,
             Action::HalfClose => socket.shutdown(Shutdown::Write)?,
             Action::Reset => {

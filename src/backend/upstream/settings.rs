@@ -8,6 +8,9 @@ use reqwest::{
     redirect,
 };
 use serde::Deserialize;
+use tower::util::MapRequestLayer;
+
+use super::send::opening;
 
 /// One `upstreams` entry of a model.
 #[derive(Debug, Clone, Deserialize)]
@@ -147,11 +150,14 @@ pub(super) fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, Upstream
     Ok(headers)
 }
 
-pub(super) fn client(connect: Duration) -> Result<Client, UpstreamSettingsError> {
+/// A client that keeps up to `idle` connections of those that are free.
+pub(super) fn client(connect: Duration, idle: usize) -> Result<Client, UpstreamSettingsError> {
     // An error means that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .connect_timeout(connect)
+        .connector_layer(MapRequestLayer::new(opening))
+        .pool_max_idle_per_host(idle)
         .redirect(redirect::Policy::none())
         .tcp_nodelay(true)
         .build()
