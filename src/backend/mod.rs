@@ -48,8 +48,11 @@ pub trait Backend {
         None
     }
 
-    /// The models that can be asked for here.
+    /// The models that it names.
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>>;
+
+    /// Whether it is asked for models that it does not name as well.
+    fn takes_any_name(&self) -> bool;
 }
 
 /// Names, in lower case, and values.

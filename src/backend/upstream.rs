@@ -1,5 +1,6 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
+mod catalog;
 mod fields;
 mod send;
 mod settings;
@@ -15,7 +16,6 @@ use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
-use serde::Deserialize;
 
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step, UnaryAnswer,
@@ -26,14 +26,13 @@ use crate::{
     openai::{Edits, Field, Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
+use catalog::Catalog;
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
 use settings::{base_url, client, headers};
 use taped::Taped;
 
 /// The largest error body, or list of models, that is read.
 const MAX_SIDE_BODY: usize = 1 << 20;
-/// How long a list of models may take.
-const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An upstream as one worker thread sees it: with connections of its own.
 pub struct Upstream {
@@ -51,6 +50,8 @@ pub struct Upstream {
     max_whole_bytes: usize,
     // Where exchanges are kept, if they are.
     cassettes: Option<Arc<Cassettes>>,
+    // The models that it names, if it is asked for them.
+    catalog: Option<Catalog>,
 }
 
 /// The largest answers that are taken.
@@ -85,6 +86,9 @@ impl Upstream {
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
             cassettes: None,
+            catalog: settings
+                .is_discovered()
+                .then(|| Catalog::new(settings.discover_ttl)),
         })
     }
 
@@ -214,39 +218,6 @@ impl Upstream {
             )));
         headers
     }
-
-    async fn list(&self) -> Result<Vec<Model>, BackendError> {
-        #[derive(Deserialize)]
-        struct List {
-            data: Vec<Entry>,
-        }
-        #[derive(Deserialize)]
-        struct Entry {
-            id: String,
-            #[serde(default)]
-            created: Option<u64>,
-            #[serde(default)]
-            owned_by: Option<String>,
-        }
-        let request = self.client.get(self.url("/models"));
-        let request = request
-            .headers(self.headers.clone())
-            .timeout(MODELS_TIMEOUT);
-        let response = self.head(request).await?;
-        if !response.status().is_success() {
-            let headers = returned(response.headers());
-            return Err(refused(Taped::new(response, None), headers, true).await);
-        }
-        let body = read_body(Taped::new(response, None), MAX_SIDE_BODY).await?;
-        let list: List = serde_json::from_slice(&body)
-            .map_err(|error| BackendError::Malformed(format!("its list of models: {error}")))?;
-        let model = |entry: Entry| Model {
-            created: entry.created.unwrap_or_default(),
-            owned_by: entry.owned_by.unwrap_or_default(),
-            ..Model::new(&entry.id)
-        };
-        Ok(list.data.into_iter().map(model).collect())
-    }
 }
 
 /// An error status. A refused key is the client's affair only if the key was.
@@ -305,6 +276,10 @@ impl Backend for Upstream {
 
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
         self.list().boxed_local()
+    }
+
+    fn takes_any_name(&self) -> bool {
+        self.catalog.is_none()
     }
 }
 

@@ -151,7 +151,7 @@ impl Pump {
             if failure.is_upstreams() {
                 attempt.bad(failure.retry_after());
             }
-            if is_last || self.release.is_released() || !failure.is_upstreams() {
+            if is_last || self.release.is_released() || !failure.moves_on() {
                 return Err(failure);
             }
             let (id, upstream) = (self.account.completion().log.id(), &*target.label);

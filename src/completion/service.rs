@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     access::{Admission, Key, Standing},
-    backend::{BackendError, Call, Credentials, Headers, Identity, Router},
+    backend::{Call, Credentials, Headers, Identity, Router},
     metrics::Metrics,
     openai::{ChatRequest, Model},
     stream::{
@@ -322,10 +322,9 @@ impl Service {
     /// The models that can be asked for with a key.
     ///
     /// # Errors
-    /// [`Failure`] when an upstream that has to be asked does not answer.
+    /// [`Failure`] when no upstream of those that have to be asked answers.
     pub async fn models(&self, key: Option<&Arc<Key>>) -> Result<Vec<Model>, Failure> {
-        let models = self.router.models().await;
-        let mut models = models.map_err(|error: BackendError| Failure::from(error))?;
+        let mut models = self.router.models().await?;
         models.retain(|model| may_use(key, &model.id));
         Ok(models)
     }
@@ -333,13 +332,11 @@ impl Service {
     /// One model by its name.
     ///
     /// # Errors
-    /// [`Failure`] when it is not served here, or not with this key.
-    pub fn model(&self, key: Option<&Arc<Key>>, name: &str) -> Result<Model, Failure> {
+    /// [`Failure`] when it is not served here, or not with this key, or nobody can say.
+    pub async fn model(&self, key: Option<&Arc<Key>>, name: &str) -> Result<Model, Failure> {
         check_model(key, name)?;
-        match self.router.route(name) {
-            Some(_) => Ok(Model::new(name)),
-            None => Err(unknown_model(name)),
-        }
+        let model = self.router.model(name).await?;
+        model.ok_or_else(|| unknown_model(name))
     }
 
     /// Tells how the upstreams and the store are now.

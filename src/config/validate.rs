@@ -104,6 +104,10 @@ fn durations(config: &Config) -> Result<(), Wrong> {
             ("total", model.total),
         ];
         all.extend(clocks.map(|(name, clock)| (format!("models[{index}].{name}"), clock)));
+        for (place, upstream) in model.upstreams.iter().enumerate() {
+            let key = format!("models[{index}].upstreams[{place}].discover_ttl");
+            all.push((key, upstream.discover_ttl));
+        }
     }
     match all.into_iter().find(|(_, duration)| *duration < SHORTEST) {
         Some((key, _)) => wrong(&key, "expected a duration of at least 10ms"),

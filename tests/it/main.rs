@@ -14,6 +14,7 @@
 )]
 
 mod chunks;
+mod discovery;
 mod failover;
 mod gate;
 mod http;

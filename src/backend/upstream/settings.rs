@@ -42,6 +42,12 @@ pub struct UpstreamSettings {
     /// Ask for the usage chunk of every stream; off for servers that refuse the field.
     #[serde(default = "ask_usage")]
     pub ask_usage: bool,
+    /// Ask it for the models that it has, where those of a pattern are listed.
+    #[serde(default = "discover")]
+    pub discover: bool,
+    /// How long what it says of its models stands.
+    #[serde(with = "humantime_serde", default = "discover_ttl")]
+    pub discover_ttl: Duration,
     /// The key itself, once it was read from where it is.
     #[serde(skip)]
     pub key: Option<Secret>,
@@ -61,6 +67,12 @@ impl UpstreamSettings {
         }
     }
 
+    /// Whether it says which models there are. One that has a single model under whatever name does
+    /// not.
+    pub(super) fn is_discovered(&self) -> bool {
+        self.discover && self.model.is_none()
+    }
+
     /// A key is configured, or another means in the headers or the query (Azure takes keys in
     /// `api-key`, Google in `key`).
     pub fn has_credentials(&self) -> bool {
@@ -72,6 +84,15 @@ impl UpstreamSettings {
         let mut names = self.headers.keys().chain(self.query.keys());
         self.key.is_some() || names.any(is_credential)
     }
+}
+
+fn discover() -> bool {
+    true
+}
+
+// Servers that load a model, or are replaced, take longer than that.
+fn discover_ttl() -> Duration {
+    Duration::from_secs(30)
 }
 
 fn weight() -> u32 {
