@@ -6,6 +6,7 @@
 
 mod keys_file;
 mod layers;
+mod standard;
 mod validate;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ use crate::{
         upstream::{Secret, UpstreamSettings},
     },
     completion::{StoredSettings, UsageSettings},
-    server, stream,
+    server, spans, stream,
 };
 pub use layers::ConfigError;
 use layers::{Layers, Source};
@@ -45,6 +46,8 @@ pub struct Config {
     pub stored: StoredSettings,
     /// What is written down about completions.
     pub usage: UsageSettings,
+    /// Where traces go.
+    pub otlp: spans::Settings,
     /// The built-in mock.
     pub mock: mock::Settings,
     /// Models that run elsewhere.

@@ -47,6 +47,7 @@ pub struct Metrics {
     readers_left: Counters<1>,
     resumes: Counter,
     heartbeats: Counter,
+    spans_dropped: Counters<1>,
     log_bytes: Gauge,
 }
 
@@ -139,6 +140,7 @@ impl Default for Metrics {
             readers_left: Family::default(),
             resumes: Counter::default(),
             heartbeats: Counter::default(),
+            spans_dropped: Family::default(),
             log_bytes: Gauge::default(),
         };
         metrics.register_times();
@@ -177,6 +179,8 @@ impl Metrics {
         all.register("resumes", help, self.resumes.clone());
         let help = "Heartbeats that were sent";
         all.register("heartbeats", help, self.heartbeats.clone());
+        let help = "Spans that were lost: too many waited, or the collector did not take them";
+        all.register("spans_dropped", help, self.spans_dropped.clone());
         let help = "What streams hold in memory, live and kept";
         let bytes = self.log_bytes.clone();
         all.register_with_unit("log", help, Unit::Bytes, bytes);
@@ -282,6 +286,13 @@ impl Metrics {
     /// A heartbeat was sent.
     pub fn heartbeat(&self) {
         self.heartbeats.inc();
+    }
+
+    /// So many spans were lost, for this cause.
+    pub fn spans_dropped(&self, cause: &str, count: usize) {
+        let labels = [("cause", cause.to_owned())];
+        let count = count.try_into().unwrap_or(u64::MAX);
+        self.spans_dropped.get_or_create(&labels).inc_by(count);
     }
 
     /// Streams hold so much memory.

@@ -59,14 +59,14 @@ pub trait Backend {
 pub type Headers = Vec<(String, String)>;
 
 /// One request on its way to a backend.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Call {
     /// The completion's id, for backends that write their own chunks.
     pub id: String,
     /// The completion's time, in seconds since 1970, likewise.
     pub created: u64,
     /// The request.
-    pub request: ChatRequest,
+    pub request: Rc<ChatRequest>,
     /// Headers of the client's that the backend may see.
     pub headers: Headers,
     /// Who has to know the upstream's key.

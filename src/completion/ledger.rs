@@ -22,10 +22,13 @@ use super::{
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
+    trace::{Outcome, Trace},
 };
 use crate::{
+    backend::{Call, Chunk},
     metrics::{Meter, Metrics},
     openai::ChatRequest,
+    spans::Spans,
     stream::End,
     tokens::Tokens,
 };
@@ -55,16 +58,19 @@ pub struct Ledger {
     tokens: Option<Arc<Tokens>>,
     turns: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+    spans: Spans,
 }
 
 impl Ledger {
-    /// A ledger that writes to `sink` and, if the settings say so, counts with `tokens`.
+    /// A ledger that writes to `sink`, traces to `spans` and, if the settings say so, counts with
+    /// `tokens`.
     pub fn new(
         settings: &UsageSettings,
-        sink: Sink,
+        (sink, spans): (Sink, Spans),
         (tokens, metrics): (Arc<Tokens>, Arc<Metrics>),
     ) -> Self {
         Self {
+            spans,
             metrics,
             sink,
             tokens: settings.estimate.then_some(tokens),
@@ -133,6 +139,8 @@ pub(super) struct Account {
     is_free: bool,
     end: Option<(End, Instant)>,
     is_written: bool,
+    // None: it is not traced.
+    trace: Option<Trace>,
 }
 
 #[derive(Serialize)]
@@ -176,6 +184,25 @@ impl Account {
             is_free: true,
             end: None,
             is_written: false,
+            trace: None,
+        }
+    }
+
+    /// The same, traced if anything is: `call` is what upstreams are asked.
+    pub(super) fn traced(mut self, call: &Call) -> Self {
+        let asked = (&*call.request, &call.headers);
+        self.trace = Trace::begin(&self.ledger.spans, &self.completion, asked, self.started);
+        self
+    }
+
+    /// What the upstream that is asked now gets: the call, as a part of its span.
+    pub(super) fn call(&self, call: &Rc<Call>) -> Rc<Call> {
+        match &self.trace {
+            None => Rc::clone(call),
+            Some(trace) => Rc::new(Call {
+                headers: trace.headers(&call.headers),
+                ..(**call).clone()
+            }),
         }
     }
 
@@ -189,6 +216,9 @@ impl Account {
         self.attempts = self.completion.count_attempt();
         self.ledger.metrics.attempt(upstream);
         self.upstream = Some(Rc::clone(upstream));
+        if let Some(trace) = &mut self.trace {
+            trace.asked(upstream);
+        }
         (self.usage, self.source) = (None, Source::None);
         self.is_free = false;
     }
@@ -199,6 +229,9 @@ impl Account {
         let upstream = self.upstream.as_deref().unwrap_or_default();
         let cause = failure.code().label();
         self.ledger.metrics.attempt_failed(upstream, cause);
+        if let Some(trace) = &mut self.trace {
+            trace.failed(failure);
+        }
     }
 
     /// It has said something; how long that took, if it is the first.
@@ -217,6 +250,15 @@ impl Account {
     pub(super) fn reported(&mut self, usage: &Bytes) {
         if let Ok(usage) = serde_json::from_slice(usage) {
             (self.usage, self.source) = (Some(usage), Source::Reported);
+        }
+    }
+
+    /// Choices have finished in this chunk.
+    pub(super) fn finished(&mut self, chunk: &Chunk) {
+        if let Some(trace) = &mut self.trace
+            && chunk.facts.finished != 0
+        {
+            trace.finished(&chunk.json);
         }
     }
 
@@ -307,6 +349,16 @@ impl Account {
             metrics.tokens(&self.route, (kind, source), count.unwrap_or(0));
         }
         self.ledger.sink.write(&record);
+        if let Some(trace) = self.trace.take() {
+            trace.end(&Outcome {
+                ended,
+                end: label,
+                first_chunk: self.first_token.map(|at| at.duration_since(self.started.1)),
+                tokens: (record.prompt_tokens, record.completion_tokens),
+                source,
+                attempts: self.attempts,
+            });
+        }
     }
 }
 

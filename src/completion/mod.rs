@@ -24,6 +24,7 @@ mod service;
 mod sink;
 mod stored;
 mod stored_service;
+mod trace;
 mod unary;
 mod unfilled;
 mod view;

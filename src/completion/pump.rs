@@ -175,7 +175,7 @@ impl Pump {
         let mut deadline = pin!(sleep(first_chunk));
         let answer = select! {
             biased;
-            answer = target.backend.open(Rc::clone(&self.call)) => answer?,
+            answer = target.backend.open(self.account.call(&self.call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
         self.release
@@ -232,6 +232,7 @@ impl Pump {
         }
         let now = Instant::now();
         self.progress.note(facts, now);
+        self.account.finished(chunk);
         if facts.has_content {
             self.spoke(now);
         }
@@ -281,6 +282,7 @@ impl Pump {
             self.account.reported(&chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.account.finished(chunk);
         self.flush()?;
         self.append_event(self.framer.whole(chunk))?;
         self.is_closed = true;

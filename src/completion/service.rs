@@ -227,11 +227,12 @@ impl Service {
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
-            request: ask.request,
+            request: Rc::new(ask.request),
             headers: ask.headers,
             credentials: ask.credentials,
         });
         let shared = self.shared.clone();
+        let account = account.traced(&call);
         let pump = Pump::new(producer, account, route.clone(), call, shared);
         let pump = pump.holding(reservation);
         let pumps = &self.shared.pumps;

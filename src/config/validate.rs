@@ -65,6 +65,9 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     cassettes(config)?;
     store(config)?;
     usage(config)?;
+    if let Err(error) = config.otlp.check() {
+        return wrong(&format!("otlp.{}", error.key), error.reason);
+    }
     exposure(config)
 }
 

@@ -7,6 +7,7 @@ mod completion;
 mod edit;
 mod embedding;
 mod error;
+mod finished;
 mod form;
 mod int;
 pub mod json;
@@ -28,6 +29,7 @@ pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, Complet
 pub use edit::{Edits, Field};
 pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
+pub use finished::Finished;
 pub use form::Form;
 pub use int::Int;
 pub use message::{Content, Message, Part, Role};

@@ -37,5 +37,6 @@ mod routing;
 mod scenarios;
 mod stale;
 mod terminal;
+mod traces;
 mod unary;
 mod usage;

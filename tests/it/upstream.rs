@@ -196,6 +196,12 @@ impl Upstream {
         self.seen.wait_for("a request", look)
     }
 
+    /// All requests up to now.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let look = |seen: &Seen| Some(seen.requests.clone());
+        self.seen.wait_for("nothing", look)
+    }
+
     /// How many connections and requests there have been.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let look = |seen: &Seen| Some((seen.connections, seen.requests.len()));
