@@ -41,6 +41,7 @@ pub struct Metrics {
     open: Gauges<1>,
     attempts: Counters<1>,
     failures: Counters<2>,
+    continuations: Counters<1>,
     breaker: Gauges<1>,
     requests: Counters<2>,
     readers: Gauge,
@@ -134,6 +135,7 @@ impl Default for Metrics {
             open: Family::default(),
             attempts: Family::default(),
             failures: Family::default(),
+            continuations: Family::default(),
             breaker: Family::default(),
             requests: Family::default(),
             readers: Gauge::default(),
@@ -194,6 +196,8 @@ impl Metrics {
         all.register("attempts", help, self.attempts.clone());
         let help = "Attempts that failed, by cause";
         all.register("attempt_failures", help, self.failures.clone());
+        let help = "Answers that an upstream went on with after another was lost in the middle";
+        all.register("continuations", help, self.continuations.clone());
         let help = "An upstream is asked (0), rests because it said so (1), or fails too often (2)";
         all.register("breaker_state", help, self.breaker.clone());
     }
@@ -252,6 +256,12 @@ impl Metrics {
             ("cause", cause.to_owned()),
         ];
         self.failures.get_or_create(&labels).inc();
+    }
+
+    /// It goes on with what another one had begun.
+    pub fn continued(&self, upstream: &str) {
+        let labels = [("upstream", upstream.to_owned())];
+        self.continuations.get_or_create(&labels).inc();
     }
 
     /// Whether an upstream is asked (0), rests (1) or fails too often (2).

@@ -26,7 +26,8 @@ use crate::{
     access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
+        Backend, Balance, Clocks, Health, LoadError, ModelSettings, OnUpstreamLoss, Route, Router,
+        Target,
         cassette::{Cassettes, OnMiss, Recording},
         mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
@@ -366,6 +367,7 @@ impl Shared {
             name: name.to_owned(),
             targets: [target].into(),
             balance: Balance::Ordered,
+            on_upstream_loss: OnUpstreamLoss::Error,
             clocks,
         }
     }
@@ -395,6 +397,7 @@ impl Shared {
             name: model.name.clone(),
             targets: targets.collect::<Result<_, _>>()?,
             balance: model.balance,
+            on_upstream_loss: model.on_upstream_loss,
             clocks: model.clocks(),
         })
     }

@@ -22,12 +22,12 @@ use std::{rc::Rc, sync::Arc};
 
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
-pub use router::{Balance, ModelSettings, Route, Router, Target, is_match};
+pub use router::{Balance, ModelSettings, OnUpstreamLoss, Route, Router, Target, is_match};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 
 use crate::{
-    openai::{ChatRequest, Facts, Model},
+    openai::{ChatRequest, Facts, Model, Partial},
     wire::Plan,
 };
 
@@ -71,6 +71,8 @@ pub struct Call {
     pub headers: Headers,
     /// Who has to know the upstream's key.
     pub credentials: Credentials,
+    /// What was said of the answer before, by an upstream that was lost.
+    pub partial: Option<Partial>,
 }
 
 /// Who has to know the upstream's key, where none is configured.

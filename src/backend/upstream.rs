@@ -23,7 +23,7 @@ use super::{
     cassette::{Cassettes, Request, Tape},
 };
 use crate::{
-    openai::{Edits, Field, Model, scan},
+    openai::{Continuation, Destination, Field, Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
 use catalog::Catalog;
@@ -46,6 +46,7 @@ pub struct Upstream {
     model: Option<String>,
     asks_usage: bool,
     fields: Vec<Field>,
+    continuation: Continuation,
     max_event_bytes: usize,
     max_whole_bytes: usize,
     // Where exchanges are kept, if they are.
@@ -83,6 +84,7 @@ impl Upstream {
             model: settings.model.clone(),
             asks_usage: settings.ask_usage,
             fields: fields::fields(&settings.body)?,
+            continuation: settings.continuation,
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
             cassettes: None,
@@ -109,11 +111,12 @@ impl Upstream {
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
         let is_streaming = call.request.is_generated_as_stream();
-        let body = call.request.upstream_body(Edits {
+        let partial = call.partial.as_ref();
+        let body = call.request.upstream_body(&Destination {
             model: self.model.as_deref(),
             asks_usage: self.asks_usage,
+            partial: partial.map(|partial| (partial, self.continuation)),
             fields: &self.fields,
-            ..Edits::default()
         });
         let expected = if is_streaming {
             "text/event-stream"

@@ -22,6 +22,7 @@ use super::{
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
+    spent::{Source, Spent},
     trace::{Outcome, Trace},
 };
 use crate::{
@@ -37,6 +38,8 @@ use crate::{
 const COUNTED_AT_ONCE: usize = 2;
 /// How long the count of an answer may take, its turn included.
 const COUNTING: Duration = Duration::from_secs(60);
+/// The same of one that another upstream is to go on with: somebody waits.
+const COUNTING_A_PART: Duration = Duration::from_secs(2);
 
 /// The `[usage]` section of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -100,25 +103,6 @@ impl Ledger {
     }
 }
 
-/// Where the figures of a record come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Source {
-    Reported,
-    Estimated,
-    None,
-}
-
-impl Source {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Estimated => "estimated",
-            Self::None => "none",
-        }
-    }
-}
-
 /// What one completion has used and taken, until it is written down.
 pub(super) struct Account {
     ledger: Ledger,
@@ -132,11 +116,9 @@ pub(super) struct Account {
     last_token: Option<Instant>,
     upstream: Option<Rc<str>>,
     attempts: u32,
-    // The upstream's own object, or one of ours of the same form.
-    usage: Option<Value>,
-    source: Source,
-    // The upstream did nothing for it.
-    is_free: bool,
+    spent: Spent,
+    // After which events another upstream went on.
+    seams: Vec<u64>,
     end: Option<(End, Instant)>,
     is_written: bool,
     // None: it is not traced.
@@ -157,6 +139,8 @@ struct Record<'a> {
     completion_tokens: Option<u64>,
     usage_source: Source,
     attempts: u32,
+    // How often another upstream went on.
+    continued: usize,
     end: &'a str,
 }
 
@@ -179,9 +163,8 @@ impl Account {
             first_token: None,
             upstream: None,
             attempts: 0,
-            usage: None,
-            source: Source::None,
-            is_free: true,
+            spent: Spent::nothing(),
+            seams: Vec::new(),
             end: None,
             is_written: false,
             trace: None,
@@ -219,13 +202,12 @@ impl Account {
         if let Some(trace) = &mut self.trace {
             trace.asked(upstream);
         }
-        (self.usage, self.source) = (None, Source::None);
-        self.is_free = false;
+        self.spent.asked();
     }
 
     /// It has failed.
     pub(super) fn failed(&mut self, failure: &Failure) {
-        self.is_free = failure.is_free();
+        self.spent.failed(failure.is_free());
         let upstream = self.upstream.as_deref().unwrap_or_default();
         let cause = failure.code().label();
         self.ledger.metrics.attempt_failed(upstream, cause);
@@ -246,11 +228,9 @@ impl Account {
         Some(after)
     }
 
-    /// It has said what was used up to now.
-    pub(super) fn reported(&mut self, usage: &Bytes) {
-        if let Ok(usage) = serde_json::from_slice(usage) {
-            (self.usage, self.source) = (Some(usage), Source::Reported);
-        }
+    /// The answer has been heard of.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.first_token.is_some()
     }
 
     /// Choices have finished in this chunk.
@@ -262,9 +242,49 @@ impl Account {
         }
     }
 
-    /// What was used, as far as it is known.
-    pub(super) fn usage(&self) -> Option<&Value> {
-        self.usage.as_ref()
+    /// It has said what was used up to now.
+    pub(super) fn reported(&mut self, usage: &Bytes) {
+        self.spent.reported(usage);
+    }
+
+    /// What was used of several upstreams together; `None` if one has made it all.
+    pub(super) fn sum(&self) -> Option<Value> {
+        self.spent.sum()
+    }
+
+    /// Who was asked last.
+    pub(super) fn upstream(&self) -> Option<Rc<str>> {
+        self.upstream.clone()
+    }
+
+    /// What was used, as far as it is known: of all upstreams that had a part in the answer.
+    pub(super) fn usage(&self) -> Option<Value> {
+        self.spent.total()
+    }
+
+    /// It was lost in the middle, and another upstream is asked to go on. How many tokens of the
+    /// answer there are, `or_else` so many where they are not counted.
+    pub(super) async fn lost(&mut self, request: &ChatRequest, or_else: u64) -> u64 {
+        let count = timeout(
+            COUNTING_A_PART,
+            self.ledger.count(request, &self.completion),
+        );
+        let counted = count.await.ok().flatten();
+        if let Some(counted) = &counted
+            && !self.spent.is_known()
+        {
+            self.spent.counted(counted);
+        }
+        let said = counted.map_or(or_else, |counted| counted.answer);
+        self.spent.lost(said);
+        said
+    }
+
+    /// After this event comes what another upstream says.
+    pub(super) fn continued(&mut self, after: u64) {
+        let upstream = self.upstream.as_deref().unwrap_or_default();
+        self.ledger.metrics.continued(upstream);
+        self.seams.push(after);
     }
 
     /// It is over. How long it took.
@@ -277,28 +297,26 @@ impl Account {
     /// What is told of it beside what it says.
     pub(super) fn aside(&self) -> Bytes {
         let mut aside = json!({"attempts": self.attempts});
-        if let Some(usage) = &self.usage {
-            aside["usage"] = usage.clone();
-            aside["usage_source"] = json!(self.source);
-        } else if self.end.is_some() {
-            aside["usage_source"] = json!(self.source);
+        let usage = self.usage();
+        if usage.is_some() || self.end.is_some() {
+            aside["usage_source"] = json!(self.spent.source());
+        }
+        if let Some(usage) = usage {
+            aside["usage"] = usage;
+        }
+        if !self.seams.is_empty() {
+            aside["continued_after"] = json!(self.seams);
         }
         aside.to_string().into()
     }
 
     /// Counts what was used, unless that is known.
     pub(super) async fn count(&mut self, request: &ChatRequest) {
-        if self.source != Source::None || self.is_free {
+        if self.spent.is_known() {
             return;
         }
         if let Some(counted) = self.ledger.count(request, &self.completion).await {
-            let Counted { prompt, answer } = counted;
-            self.usage = Some(json!({
-                "prompt_tokens": prompt,
-                "completion_tokens": answer,
-                "total_tokens": prompt + answer,
-            }));
-            self.source = Source::Estimated;
+            self.spent.counted(&counted);
         }
     }
 
@@ -322,7 +340,8 @@ impl Account {
         };
         let started_ms = since_1970(self.started.0);
         let after = |at: Instant| millis(at.duration_since(self.started.1));
-        let tokens = |key| self.usage.as_ref()?.get(key)?.as_u64();
+        let usage = self.usage();
+        let tokens = |key| usage.as_ref()?.get(key)?.as_u64();
         let record = Record {
             id: log.id().as_str(),
             key: self.key.as_deref(),
@@ -333,15 +352,16 @@ impl Account {
             ended_ms: started_ms + after(ended),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
-            usage_source: self.source,
+            usage_source: self.spent.source(),
             attempts: self.attempts,
+            continued: self.seams.len(),
             end: label,
         };
         record.log(after(ended), self.first_token.map(after));
         let metrics = &self.ledger.metrics;
         metrics.ended(&self.route, label);
         self.meter.ended(self.first_token.is_some());
-        let source = self.source.label();
+        let source = self.spent.source().label();
         for (kind, count) in [
             ("prompt", record.prompt_tokens),
             ("completion", record.completion_tokens),
@@ -381,6 +401,7 @@ impl Record<'_> {
             prompt_tokens = self.prompt_tokens,
             completion_tokens = self.completion_tokens,
             attempts = self.attempts,
+            continued = self.continued,
             "completion ended"
         );
     }

@@ -230,6 +230,7 @@ impl Service {
             request: Rc::new(ask.request),
             headers: ask.headers,
             credentials: ask.credentials,
+            partial: None,
         });
         let shared = self.shared.clone();
         let account = account.traced(&call);

@@ -4,7 +4,10 @@ use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 
-use super::json::{JsonError, Kind, Walk};
+use super::{
+    json::{JsonError, Kind, Walk},
+    partial::GoesOn,
+};
 
 /// Fields that only this server understands.
 const OWN: [&[u8]; 2] = [b"background", b"include_sequence"];
@@ -14,22 +17,24 @@ const USAGE: &[u8] = br#""include_usage":true"#;
 
 /// What is changed beside our own fields.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Edits<'a> {
+pub(super) struct Edits<'a> {
     /// The model's name there.
-    pub model: Option<&'a str>,
-    /// The usage chunk of a stream is asked for.
-    pub asks_usage: bool,
+    pub(super) model: Option<&'a str>,
+    /// The usage chunk is asked for.
+    pub(super) asks_usage: bool,
+    /// A stream is asked for, whatever the client wrote.
+    pub(super) sets_stream: bool,
+    /// What was said before is gone on with.
+    pub(super) goes_on: Option<GoesOn<'a>>,
     /// Members that are set, whatever the client wrote.
-    pub fields: &'a [Field],
-    /// A stream is asked for, whatever the client wrote; the request itself knows.
-    pub sets_stream: bool,
+    pub(super) fields: &'a [Field],
 }
 
 /// A member of a request's object, ready to be written.
 #[derive(Debug, Clone)]
 pub struct Field {
     name: String,
-    text: String,
+    value: String,
 }
 
 impl Field {
@@ -37,15 +42,23 @@ impl Field {
     pub fn new(name: &str, value: &serde_json::Value) -> Self {
         Self {
             name: name.to_owned(),
-            text: format!("{}:{value}", serde_json::Value::from(name)),
+            value: value.to_string(),
         }
+    }
+
+    /// As it stands in a request; `None` if what goes on with an answer wants it gone.
+    fn text(&self, goes_on: Option<&GoesOn<'_>>) -> Option<Vec<u8>> {
+        let other = goes_on.and_then(|to| to.member(self.name.as_bytes(), self.value.as_bytes()));
+        let text = other.unwrap_or_else(|| self.to_string().into_bytes());
+        (!text.is_empty()).then_some(text)
     }
 }
 
 /// As it stands in an object.
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        let name = serde_json::Value::from(self.name.as_str());
+        write!(f, "{name}:{}", self.value)
     }
 }
 
@@ -64,8 +77,15 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
         let (_, value) = walk.value()?;
         let bytes = &body[member.start..value.end];
         let is_set = |field: &Field| field.name.as_bytes() == member.key;
+        if OWN.contains(&member.key) || edits.fields.iter().any(is_set) {
+            return Ok(());
+        }
+        let goes_on = edits.goes_on.as_ref();
+        if let Some(text) = goes_on.and_then(|to| to.member(member.key, &body[value.clone()])) {
+            members.extend((!text.is_empty()).then_some(Cow::Owned(text)));
+            return Ok(());
+        }
         let text = match (member.key, edits.model) {
-            (key, _) if OWN.contains(&key) || edits.fields.iter().any(is_set) => return Ok(()),
             (b"stream", _) if edits.sets_stream => return Ok(()),
             (b"stream_options", _) if edits.asks_usage => {
                 wants_usage = false;
@@ -90,8 +110,11 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
         members.push(Cow::Borrowed(br#""stream":true"#));
     }
     // Last, because that is what most parsers take of two: a client could write a name in escapes.
-    let fields = edits.fields.iter().map(|field| field.text.as_bytes());
-    members.extend(fields.map(Cow::Borrowed));
+    let goes_on = edits.goes_on.as_ref();
+    let fields = edits.fields.iter().filter_map(|field| field.text(goes_on));
+    members.extend(fields.map(Cow::Owned));
+    let added = edits.goes_on.and_then(|to| to.added());
+    members.extend(added.map(Cow::Borrowed));
     if wants_usage {
         let options = [br#""stream_options":{"#, USAGE, b"}"].concat();
         members.push(Cow::Owned(options));

@@ -15,6 +15,7 @@ mod message;
 mod model;
 mod moderation;
 pub mod object;
+mod partial;
 mod request;
 mod scan;
 mod text;
@@ -26,7 +27,7 @@ pub use chunk::{
     TopLogprob, Usage,
 };
 pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, CompletionView, Status};
-pub use edit::{Edits, Field};
+pub use edit::Field;
 pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
 pub use finished::Finished;
@@ -38,7 +39,8 @@ pub use moderation::{
     CATEGORIES, Category, Moderation, ModerationInput, ModerationParams, ModerationPart,
     ModerationResult,
 };
-pub use request::{ChatParams, ChatRequest, MAX_CHOICES, Stop, StreamOptions};
+pub use partial::{Continuation, Partial};
+pub use request::{ChatParams, ChatRequest, Destination, MAX_CHOICES, Stop, StreamOptions};
 pub use scan::{Facts, scan};
 pub use text::{TextChoice, TextCompletion, TextCompletionView, TextParams};
 pub use text_input::TextInput;

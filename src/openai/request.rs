@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
 use super::{
-    Form, Int, Invalid, Message, TextParams,
-    edit::{self, Edits},
+    Continuation, Form, Int, Invalid, Message, Partial, TextParams,
+    edit::{self, Edits, Field},
     json::Walk,
     object::{self, Object},
+    partial::GoesOn,
 };
 
 /// The most choices that one request may ask for, as OpenAI has it.
@@ -130,6 +131,19 @@ impl<'de> Deserialize<'de> for Stop {
     }
 }
 
+/// What an upstream wants to have changed of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Destination<'a> {
+    /// The model's name there, when it has another.
+    pub model: Option<&'a str>,
+    /// The usage chunk of every stream is asked for.
+    pub asks_usage: bool,
+    /// Members that are set, whatever the client wrote.
+    pub fields: &'a [Field],
+    /// What it is to go on with, and how it is told.
+    pub partial: Option<(&'a Partial, Continuation)>,
+}
+
 /// A valid request and the bytes it came in.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
@@ -211,14 +225,21 @@ impl ChatRequest {
         &self.body
     }
 
-    /// The body for an upstream: as it came, but without our own fields and with these edits;
-    /// usage is asked for of a stream alone.
-    pub fn upstream_body(&self, edits: Edits<'_>) -> Bytes {
+    /// The body for an upstream: as it came, but without our own fields, with the model's
+    /// name there, the members that are set, for a stream if `asks_usage` with the usage chunk asked for, and with what was
+    /// said before.
+    pub fn upstream_body(&self, to: &Destination<'_>) -> Bytes {
         let is_stream = self.is_generated_as_stream();
         let edits = Edits {
-            asks_usage: edits.asks_usage && is_stream,
+            model: to.model,
+            asks_usage: to.asks_usage && is_stream,
             sets_stream: is_stream && !self.is_streaming(),
-            ..edits
+            goes_on: to.partial.map(|(partial, continuation)| GoesOn {
+                partial,
+                continuation,
+                form: self.form(),
+            }),
+            fields: to.fields,
         };
         // A body that was parsed is an object, and so are its stream options.
         edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())

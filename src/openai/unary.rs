@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{
-    Invalid,
+    Destination, Invalid,
     edit::{self, Edits},
 };
 
@@ -45,9 +45,14 @@ impl<T: Params> UnaryRequest<T> {
         &self.body
     }
 
-    /// The body for an upstream: as it came, with these edits, of which those of streams have to
-    /// be off.
-    pub fn upstream_body(&self, edits: Edits<'_>) -> Bytes {
+    /// The body for an upstream: as it came, with the model's name there and the members that are
+    /// set.
+    pub fn upstream_body(&self, to: &Destination<'_>) -> Bytes {
+        let edits = Edits {
+            model: to.model,
+            fields: to.fields,
+            ..Edits::default()
+        };
         // A body that was parsed is an object.
         edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())
     }

@@ -25,6 +25,7 @@ mod upstream;
 
 mod bad_input;
 mod cassettes;
+mod continuation;
 mod hostile;
 mod http10;
 mod http2;

@@ -25,7 +25,7 @@ fn answer_and_read() -> Script {
 
 /// A server in front of an upstream that plays these scripts, a connection each.
 fn before(scripts: impl Into<Vec<Script>>) -> (TestServer, Upstream) {
-    let upstream = Upstream::play_each(scripts);
+    let upstream = Upstream::play_each(scripts.into());
     let settings = format!(
         "server.workers = 1\nstream.commit_after = '1m'\n[[models]]\nname = '*'\n\
          upstreams = [{{ base_url = 'http://{}/v1' }}]",

@@ -165,12 +165,11 @@ struct Seen {
 impl Upstream {
     /// Plays the script on every connection.
     pub(crate) fn play(script: Script) -> Self {
-        Self::play_each([script])
+        Self::play_each(vec![script])
     }
 
-    /// Plays one script on each connection, and the last one on all that follow.
-    pub(crate) fn play_each(scripts: impl Into<Vec<Script>>) -> Self {
-        let scripts: Vec<Script> = scripts.into();
+    /// Plays one script after the other, each on a connection, and the last on all that follow.
+    pub(crate) fn play_each(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an open socket");
         let seen: Arc<Watched<Seen>> = Arc::default();
@@ -181,8 +180,8 @@ impl Upstream {
         thread::spawn(move || {
             for (at, socket) in listener.incoming().flatten().enumerate() {
                 seen.change(|seen| seen.connections += 1);
-                let script = scripts[at.min(scripts.len() - 1)].clone();
-                let seen = Arc::clone(&seen);
+                let script = scripts.get(at).or(scripts.last()).cloned();
+                let (script, seen) = (script.unwrap_or_default(), Arc::clone(&seen));
                 // A client that has gone away ends the play.
                 thread::spawn(move || drop(play(socket, script, &seen)));
             }

@@ -12,6 +12,8 @@ use tower::util::MapRequestLayer;
 
 use super::send::opening;
 
+use crate::openai::Continuation;
+
 /// One `upstreams` entry of a model.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,9 @@ pub struct UpstreamSettings {
     /// Ask for the usage chunk of every stream; off for servers that refuse the field.
     #[serde(default = "ask_usage")]
     pub ask_usage: bool,
+    /// How it is told to go on with what was said, where `on_upstream_loss` is `continue`.
+    #[serde(default)]
+    pub continuation: Continuation,
     /// Ask it for the models that it has, where those of a pattern are listed.
     #[serde(default = "discover")]
     pub discover: bool,
