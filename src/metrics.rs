@@ -38,6 +38,7 @@ pub struct Metrics {
     between: Times,
     tokens: Counters<3>,
     ends: Counters<2>,
+    cached: Counters<2>,
     open: Gauges<1>,
     attempts: Counters<1>,
     failures: Counters<2>,
@@ -132,6 +133,7 @@ impl Default for Metrics {
             between: Family::new_with_constructor(|| Histogram::new(BETWEEN)),
             tokens: Family::default(),
             ends: Family::default(),
+            cached: Family::default(),
             open: Family::default(),
             attempts: Family::default(),
             failures: Family::default(),
@@ -171,6 +173,8 @@ impl Metrics {
         all.register("tokens", help, self.tokens.clone());
         let help = "Completions that have ended, by model and how";
         all.register("completions", help, self.ends.clone());
+        let help = "Completions whose answer may be shared, by model and how they are answered";
+        all.register("cache", help, self.cached.clone());
         let help = "Completions under way, by whether they have said something";
         all.register("streams_open", help, self.open.clone());
         let help = "Streams that are being written to clients";
@@ -231,6 +235,12 @@ impl Metrics {
     pub fn ended(&self, model: &str, end: &str) {
         let labels = [("model", model.to_owned()), ("end", end.to_owned())];
         self.ends.get_or_create(&labels).inc();
+    }
+
+    /// A completion whose answer may be shared is answered in this way.
+    pub fn cached(&self, model: &str, outcome: &str) {
+        let labels = [("model", model.to_owned()), ("outcome", outcome.to_owned())];
+        self.cached.get_or_create(&labels).inc();
     }
 
     /// Tokens were used, of this kind; `source` says how that is known.

@@ -26,13 +26,13 @@ use crate::{
     access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Balance, Clocks, Health, LoadError, ModelSettings, OnUpstreamLoss, Route, Router,
-        Target,
+        Backend, Balance, CacheSettings, Clocks, Health, LoadError, ModelSettings, OnUpstreamLoss,
+        Route, Router, Target,
         cassette::{Cassettes, OnMiss, Recording},
         mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
-    completion::{self, Activity, Claims, Ledger, Pumps, Service, Sink, Stored},
+    completion::{self, Activity, Cache, Claims, Ledger, Pumps, Service, Sink, Stored},
     config::Config,
     metrics::Metrics,
     spans::{self, Exporter},
@@ -289,6 +289,7 @@ impl Shared {
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
+            cache: Arc::new(cache(config, &*store)),
             stored: Arc::new(stored(config, &*store)),
             store,
             settings: Arc::clone(&state.stream),
@@ -369,6 +370,7 @@ impl Shared {
             balance: Balance::Ordered,
             on_upstream_loss: OnUpstreamLoss::Error,
             clocks,
+            cache: CacheSettings::default(),
         }
     }
 
@@ -399,6 +401,7 @@ impl Shared {
             balance: model.balance,
             on_upstream_loss: model.on_upstream_loss,
             clocks: model.clocks(),
+            cache: model.cache,
         })
     }
 }
@@ -463,6 +466,17 @@ fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
         (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
     };
     Claims::new(store.shelf("idempotency", limits), own)
+}
+
+/// The answers that may be shared. Where finished ones are is forgotten with their streams.
+fn cache(config: &Config, store: &dyn StreamStore) -> Cache {
+    let max = config.stream.max_cached_answers;
+    let limits = ShelfLimits {
+        max,
+        max_bytes: usize::MAX,
+        keep: config.stream.retention,
+    };
+    Cache::new(store.shelf("answers", limits), max)
 }
 
 /// The completions that are kept. Those that stand for none are a mock's affair.

@@ -3,6 +3,7 @@
 //! A backend answers one call with raw chunks and a few facts about each. It knows nothing
 //! of logs, nor which status a client gets. Start at [`Backend`].
 
+mod cache;
 pub mod cassette;
 mod error;
 mod frame;
@@ -20,6 +21,7 @@ use futures_util::{Stream, future::LocalBoxFuture};
 use serde::Deserialize;
 use std::{rc::Rc, sync::Arc};
 
+pub use cache::{CacheSettings, Pace, Share};
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
 pub use router::{Balance, ModelSettings, OnUpstreamLoss, Route, Router, Target, is_match};

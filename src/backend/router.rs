@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::{
-    Backend, BackendError, Clocks,
+    Backend, BackendError, CacheSettings, Clocks,
     health::{Health, Readiness},
     upstream::UpstreamSettings,
 };
@@ -45,6 +45,9 @@ pub struct ModelSettings {
     /// The whole answer.
     #[serde(with = "humantime_serde", default = "total")]
     pub total: Duration,
+    /// Which requests may share an answer.
+    #[serde(default)]
+    pub cache: CacheSettings,
 }
 
 /// Which of several upstreams is asked first. Whoever fails before it has said anything is
@@ -127,6 +130,8 @@ pub struct Route {
     pub on_upstream_loss: OnUpstreamLoss,
     /// How long the parts of its answers may take.
     pub clocks: Clocks,
+    /// Which requests may share an answer.
+    pub cache: CacheSettings,
 }
 
 /// One of those who answer for a model.

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Completion, Failure,
+    CacheOutcome, Completion, Failure,
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
@@ -110,17 +110,13 @@ pub(super) struct Account {
     key: Option<String>,
     // The name or pattern that the model is configured under.
     route: String,
-    meter: Meter,
+    // None: nothing is written down, for others do that.
+    meter: Option<Meter>,
     started: (SystemTime, Instant),
     first_token: Option<Instant>,
     last_token: Option<Instant>,
-    upstream: Option<Rc<str>>,
-    attempts: u32,
     spent: Spent,
-    // After which events another upstream went on.
-    seams: Vec<u64>,
     end: Option<(End, Instant)>,
-    is_written: bool,
     // None: it is not traced.
     trace: Option<Trace>,
 }
@@ -141,6 +137,7 @@ struct Record<'a> {
     attempts: u32,
     // How often another upstream went on.
     continued: usize,
+    cache: Option<CacheOutcome>,
     end: &'a str,
 }
 
@@ -153,7 +150,7 @@ impl Account {
         (key, route): (Option<String>, &str),
     ) -> Self {
         Self {
-            meter: ledger.metrics.stream(route),
+            meter: Some(ledger.metrics.stream(route)),
             route: route.to_owned(),
             last_token: None,
             ledger,
@@ -161,12 +158,8 @@ impl Account {
             key,
             started: (SystemTime::now(), Instant::now()),
             first_token: None,
-            upstream: None,
-            attempts: 0,
             spent: Spent::nothing(),
-            seams: Vec::new(),
             end: None,
-            is_written: false,
             trace: None,
         }
     }
@@ -175,6 +168,14 @@ impl Account {
     pub(super) fn traced(mut self, call: &Call) -> Self {
         let asked = (&*call.request, &call.headers);
         self.trace = Trace::begin(&self.ledger.spans, &self.completion, asked, self.started);
+        self
+    }
+
+    /// The same of a log that no client knows: who asks upstreams for it is a part of the span that
+    /// `call` was made in.
+    pub(super) fn traced_within(mut self, call: &Call) -> Self {
+        let asked = (&*call.request, &call.headers);
+        self.trace = Trace::within(&self.ledger.spans, &self.completion, asked, self.started);
         self
     }
 
@@ -189,6 +190,23 @@ impl Account {
         }
     }
 
+    /// Of a log that no client knows: what it has used is written down by those it answers.
+    pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
+        Self {
+            meter: None,
+            route: String::new(),
+            last_token: None,
+            ledger,
+            completion,
+            key: None,
+            started: (SystemTime::now(), Instant::now()),
+            first_token: None,
+            spent: Spent::nothing(),
+            end: None,
+            trace: None,
+        }
+    }
+
     /// The completion that is accounted for.
     pub(super) fn completion(&self) -> &Arc<Completion> {
         &self.completion
@@ -196,21 +214,31 @@ impl Account {
 
     /// An upstream is asked. What another one has said before does not count.
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
-        self.attempts = self.completion.count_attempt();
+        self.completion.ask(upstream);
         self.ledger.metrics.attempt(upstream);
-        self.upstream = Some(Rc::clone(upstream));
         if let Some(trace) = &mut self.trace {
             trace.asked(upstream);
         }
         self.spent.asked();
     }
 
+    /// It is answered so; from `source`, if that is under way.
+    pub(super) fn joined(&mut self, outcome: CacheOutcome, source: Option<Arc<Completion>>) {
+        self.completion.set_cached(outcome, source);
+        self.ledger.metrics.cached(&self.route, outcome.label());
+        self.spent.asked();
+    }
+
     /// It has failed.
     pub(super) fn failed(&mut self, failure: &Failure) {
         self.spent.failed(failure.is_free());
-        let upstream = self.upstream.as_deref().unwrap_or_default();
+        // Where others share the answer, the attempt is not this one's.
+        if self.completion.cached().is_some() {
+            return;
+        }
+        let upstream = self.completion.upstream().unwrap_or_default();
         let cause = failure.code().label();
-        self.ledger.metrics.attempt_failed(upstream, cause);
+        self.ledger.metrics.attempt_failed(&upstream, cause);
         if let Some(trace) = &mut self.trace {
             trace.failed(failure);
         }
@@ -218,13 +246,14 @@ impl Account {
 
     /// It has said something; how long that took, if it is the first.
     pub(super) fn spoke(&mut self, now: Instant) -> Option<Duration> {
+        let meter = self.meter.as_ref()?;
         if let Some(last) = self.last_token.replace(now) {
-            self.meter.next_token(now.duration_since(last));
+            meter.next_token(now.duration_since(last));
             return None;
         }
         let after = now.duration_since(self.started.1);
         self.first_token = Some(now);
-        self.meter.first_token(after);
+        meter.first_token(after);
         Some(after)
     }
 
@@ -252,11 +281,6 @@ impl Account {
         self.spent.sum()
     }
 
-    /// Who was asked last.
-    pub(super) fn upstream(&self) -> Option<Rc<str>> {
-        self.upstream.clone()
-    }
-
     /// What was used, as far as it is known: of all upstreams that had a part in the answer.
     pub(super) fn usage(&self) -> Option<Value> {
         self.spent.total()
@@ -282,21 +306,25 @@ impl Account {
 
     /// After this event comes what another upstream says.
     pub(super) fn continued(&mut self, after: u64) {
-        let upstream = self.upstream.as_deref().unwrap_or_default();
-        self.ledger.metrics.continued(upstream);
-        self.seams.push(after);
+        let upstream = self.completion.upstream().unwrap_or_default();
+        self.ledger.metrics.continued(&upstream);
+        self.completion.go_on(after);
     }
 
-    /// It is over. How long it took.
-    pub(super) fn ended(&mut self, end: End) -> Duration {
+    /// It is over. How long it took, if that is to be told.
+    pub(super) fn ended(&mut self, end: End) -> Option<Duration> {
         let now = Instant::now();
         self.end = Some((end, now));
-        now.duration_since(self.started.1)
+        if let (Some(trace), Some((end, _))) = (&mut self.trace, &self.end) {
+            trace.ended(now, end.label());
+        }
+        let took = now.duration_since(self.started.1);
+        self.meter.as_ref().map(|_| took)
     }
 
     /// What is told of it beside what it says.
     pub(super) fn aside(&self) -> Bytes {
-        let mut aside = json!({"attempts": self.attempts});
+        let mut aside = json!({"attempts": self.completion.attempts()});
         let usage = self.usage();
         if usage.is_some() || self.end.is_some() {
             aside["usage_source"] = json!(self.spent.source());
@@ -304,15 +332,16 @@ impl Account {
         if let Some(usage) = usage {
             aside["usage"] = usage;
         }
-        if !self.seams.is_empty() {
-            aside["continued_after"] = json!(self.seams);
+        let seams = self.completion.seams();
+        if !seams.is_empty() {
+            aside["continued_after"] = json!(seams);
         }
         aside.to_string().into()
     }
 
     /// Counts what was used, unless that is known.
     pub(super) async fn count(&mut self, request: &ChatRequest) {
-        if self.spent.is_known() {
+        if self.spent.is_known() || self.meter.is_none() {
             return;
         }
         if let Some(counted) = self.ledger.count(request, &self.completion).await {
@@ -327,9 +356,10 @@ impl Account {
     }
 
     fn write(&mut self) {
-        if std::mem::replace(&mut self.is_written, true) {
+        // Written once.
+        let Some(meter) = self.meter.take() else {
             return;
-        }
+        };
         let log = &self.completion.log;
         log.settle(self.aside());
         let now = Instant::now();
@@ -340,28 +370,34 @@ impl Account {
         };
         let started_ms = since_1970(self.started.0);
         let after = |at: Instant| millis(at.duration_since(self.started.1));
+        let upstream = self.completion.upstream();
         let usage = self.usage();
         let tokens = |key| usage.as_ref()?.get(key)?.as_u64();
         let record = Record {
             id: log.id().as_str(),
             key: self.key.as_deref(),
             model: &self.completion.about.model,
-            upstream: self.upstream.as_deref(),
+            upstream: upstream.as_deref(),
             started_ms,
             first_token_ms: self.first_token.map(|at| started_ms + after(at)),
             ended_ms: started_ms + after(ended),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
             usage_source: self.spent.source(),
-            attempts: self.attempts,
-            continued: self.seams.len(),
+            attempts: self.completion.attempts(),
+            continued: self.completion.seams().len(),
+            cache: self.completion.cached(),
             end: label,
         };
         record.log(after(ended), self.first_token.map(after));
         let metrics = &self.ledger.metrics;
         metrics.ended(&self.route, label);
-        self.meter.ended(self.first_token.is_some());
-        let source = self.spent.source().label();
+        meter.ended(self.first_token.is_some());
+        // Tokens of others are not used again.
+        let source = match record.cache {
+            Some(CacheOutcome::Shared | CacheOutcome::Hit) => "cached",
+            Some(CacheOutcome::Miss) | None => self.spent.source().label(),
+        };
         for (kind, count) in [
             ("prompt", record.prompt_tokens),
             ("completion", record.completion_tokens),
@@ -376,7 +412,9 @@ impl Account {
                 first_chunk: self.first_token.map(|at| at.duration_since(self.started.1)),
                 tokens: (record.prompt_tokens, record.completion_tokens),
                 source,
-                attempts: self.attempts,
+                attempts: record.attempts,
+                upstream: record.upstream,
+                cache: record.cache.map(CacheOutcome::label),
             });
         }
     }
@@ -402,6 +440,7 @@ impl Record<'_> {
             completion_tokens = self.completion_tokens,
             attempts = self.attempts,
             continued = self.continued,
+            cache = self.cache.map(CacheOutcome::label),
             "completion ended"
         );
     }

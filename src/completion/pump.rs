@@ -9,13 +9,13 @@ use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     select,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Failure, Shared, demand::of_usage, frame::Framer, ledger::Account, progress::Progress,
-    relay::late, release::Release, stored::Kept, view,
+    Code, Failure, Shared, cache::Fingerprint, demand::of_usage, frame::Framer, ledger::Account,
+    progress::Progress, relay::late, release::Release, stored::Kept, view,
 };
 use crate::{
     access::Reservation,
@@ -47,6 +47,8 @@ pub(super) struct Pump {
     pub(super) shared: Shared,
     // What it takes of its key's limits until its end.
     reservation: Option<Reservation>,
+    // The request may share its answer.
+    pub(super) print: Option<Fingerprint>,
 }
 
 impl Pump {
@@ -61,6 +63,7 @@ impl Pump {
             framer: Framer {
                 id: producer.log().id().clone(),
                 has_sequence: call.request.params.include_sequence == Some(true),
+                since: None,
             },
             producer: Some(producer),
             account,
@@ -71,7 +74,20 @@ impl Pump {
             release: Release::new(true),
             shared,
             reservation: None,
+            print: None,
         }
+    }
+
+    /// The same of a request that may share its answer, if it is known by something.
+    pub(super) fn sharing(mut self, print: Option<Fingerprint>) -> Self {
+        self.print = print;
+        self
+    }
+
+    /// The same into a log that no client reads, with the time of each chunk from now on.
+    pub(super) fn stamping(mut self) -> Self {
+        self.framer.since = Some(Instant::now());
+        self
     }
 
     /// The same, with what it takes of its key's limits.
@@ -154,7 +170,9 @@ impl Pump {
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
-        let took = self.account.ended(end.clone());
+        let Some(took) = self.account.ended(end.clone()) else {
+            return;
+        };
         let id = self.account.completion().log.id();
         self.shared.activity.ended(id, end.label(), millis(took));
     }
@@ -165,6 +183,9 @@ impl Pump {
         let Some(reservation) = self.reservation.take() else {
             return;
         };
+        if !self.account.completion().pays(end) {
+            return reservation.settle(0);
+        }
         let has_begun = self.account.has_spoken();
         match (self.account.usage().as_ref().and_then(of_usage), end) {
             (Some(tokens), _) => reservation.settle(tokens),

@@ -29,6 +29,9 @@ impl Pump {
     /// model's settings say so, what others have to add if that one is lost. What is left of a
     /// stream after its sentinel is returned.
     pub(super) async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
+        if self.relay_shared().await? {
+            return Ok(None);
+        }
         let mut lost = match self.ask(self.route.order(), None).await {
             Ok(rest) => return Ok(rest),
             Err(failure) => failure,
@@ -38,10 +41,10 @@ impl Pump {
             let Some(call) = self.remainder(&lost).await else {
                 break;
             };
-            losers.extend(self.account.upstream());
+            losers.extend(self.account.completion().upstream());
             let mut targets = self.route.order();
             // Who was lost is asked again when nobody else is left.
-            let losses = |target: &Target| losers.iter().filter(|l| **l == target.label).count();
+            let losses = |target: &Target| losers.iter().filter(|l| ***l == *target.label).count();
             targets.sort_by_key(losses);
             match self.ask(targets, Some(call)).await {
                 Ok(rest) => return Ok(rest),
@@ -181,7 +184,7 @@ impl Pump {
         }
     }
 
-    fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+    pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let facts = &chunk.facts;
         if let Some(error) = facts.error.clone() {
             return Err(Failure::reported(&chunk.json[error]));
@@ -216,7 +219,7 @@ impl Pump {
     }
 
     /// From here on the answer is this upstream's: what was held back goes out.
-    fn flush(&mut self) -> Result<(), Failure> {
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
         for chunk in self.release.release(self.account.completion()) {
             self.append_chunk(&chunk)?;
         }
@@ -304,7 +307,7 @@ impl Pump {
     }
 }
 
-fn truncated(_: Incomplete) -> Failure {
+pub(super) fn truncated(_: Incomplete) -> Failure {
     let message = "The upstream's answer ended before every choice had finished.";
     Failure::new(Code::UpstreamTruncated, message)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Failure, service::Completion};
+use super::{Completion, Failure};
 use crate::{
     backend::{Headers, Refusal},
     openai::{ChatRequest, Finished, Form},
@@ -21,6 +21,9 @@ use crate::{
 const TRACEPARENT: &str = "traceparent";
 /// The longest name of a model, or reason to finish, in bytes. Clients and upstreams choose them.
 const LONGEST: usize = 256;
+
+/// Who answers where no upstream does: the mock, or what is kept of another answer.
+const OURSELVES: &str = "tokenfall";
 
 type Attributes = Vec<(&'static str, Attribute)>;
 
@@ -34,8 +37,6 @@ pub(super) struct Trace {
     model: String,
     request: Attributes,
     attempt: Option<Attempt>,
-    provider: Option<&'static str>,
-    server: Attributes,
     answered_by: Option<String>,
     reasons: BTreeMap<u32, String>,
 }
@@ -43,6 +44,7 @@ pub(super) struct Trace {
 struct Attempt {
     context: Context,
     started: Instant,
+    upstream: Rc<str>,
 }
 
 /// What is known of a completion when it is over.
@@ -59,6 +61,10 @@ pub(super) struct Outcome<'a> {
     pub(super) source: &'static str,
     /// How many upstreams were asked.
     pub(super) attempts: u32,
+    /// The one that was asked last.
+    pub(super) upstream: Option<&'a str>,
+    /// How it was answered, where answers are shared.
+    pub(super) cache: Option<&'static str>,
 }
 
 impl Trace {
@@ -69,8 +75,34 @@ impl Trace {
         (request, headers): (&ChatRequest, &Headers),
         started: (SystemTime, Instant),
     ) -> Option<Self> {
-        let given = headers.iter().find(|(name, _)| name == TRACEPARENT);
-        let (context, parent) = spans.begin(given.map(|(_, value)| &value[..]))?;
+        let (context, parent) = spans.begin(given(headers))?;
+        Some(Self {
+            context,
+            parent,
+            ..Self::new(spans, completion, request, (context, started))
+        })
+    }
+
+    /// Of one that clients do not know: only who is asked for it is told, as parts of the span that
+    /// it was asked for in.
+    pub(super) fn within(
+        spans: &Spans,
+        completion: &Completion,
+        (request, headers): (&ChatRequest, &Headers),
+        started: (SystemTime, Instant),
+    ) -> Option<Self> {
+        // None where nothing is traced.
+        spans.begin(None)?;
+        let context = given(headers).and_then(Context::parse)?;
+        Some(Self::new(spans, completion, request, (context, started)))
+    }
+
+    fn new(
+        spans: &Spans,
+        completion: &Completion,
+        request: &ChatRequest,
+        (context, started): (Context, (SystemTime, Instant)),
+    ) -> Self {
         let operation = match request.form() {
             Form::Chat => "chat",
             Form::Text => "text_completion",
@@ -90,30 +122,27 @@ impl Trace {
             let max = u64::try_from(max).unwrap_or(u64::MAX);
             attributes.push(("gen_ai.request.max_tokens", max.into()));
         }
-        Some(Self {
+        Self {
             spans: spans.clone(),
             context,
-            parent,
+            parent: None,
             started,
             operation,
             model: short(completion.about.model.clone()),
             request: attributes,
             attempt: None,
-            provider: None,
-            server: Vec::new(),
             answered_by: None,
             reasons: BTreeMap::new(),
-        })
+        }
     }
 
     /// An upstream is asked. What another one has said before does not count.
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
-        self.provider = Some(provider(upstream));
-        self.server = server(upstream);
         (self.answered_by, self.reasons) = (None, BTreeMap::new());
         self.attempt = self.context.child().map(|context| Attempt {
             context,
             started: Instant::now(),
+            upstream: Rc::clone(upstream),
         });
     }
 
@@ -150,14 +179,16 @@ impl Trace {
             .extend(reasons.map(|(at, reason)| (at, short(reason))));
     }
 
-    /// It is over.
+    /// It is over: so is what was asked for it.
+    pub(super) fn ended(&mut self, ended: Instant, end: &str) {
+        self.end_attempt(ended, not_completed(end));
+    }
+
+    /// All that is known of it.
     pub(super) fn end(mut self, outcome: &Outcome<'_>) {
-        let failed = match outcome.end {
-            "completed" => None,
-            other => Some(other),
-        };
+        let failed = not_completed(outcome.end);
         self.end_attempt(outcome.ended, failed);
-        let mut attributes = self.named();
+        let mut attributes = self.about(outcome.upstream);
         attributes.append(&mut self.request);
         let mut add = |key, value: Option<Attribute>| attributes.extend(value.map(|v| (key, v)));
         add(
@@ -179,6 +210,7 @@ impl Trace {
             "tokenfall.attempts",
             Some(u64::from(outcome.attempts).into()),
         );
+        add("tokenfall.cache", outcome.cache.map(Attribute::from));
         let times = (self.started.1, outcome.ended);
         let span = self.span((self.context, self.parent, Kind::Server), times, attributes);
         self.spans.record(with_error(span, failed));
@@ -188,23 +220,23 @@ impl Trace {
         if let Some(attempt) = self.attempt.take() {
             let times = (attempt.started, ended);
             let ids = (attempt.context, Some(self.context.span), Kind::Client);
-            let span = self.span(ids, times, self.named());
+            let span = self.span(ids, times, self.about(Some(&attempt.upstream)));
             self.spans.record(with_error(span, failed));
         }
     }
 
-    /// What every span of it says.
-    fn named(&self) -> Attributes {
-        let mut named: Attributes = vec![
+    /// What is asked for, and of whom: of ourselves where no upstream is.
+    fn about(&self, upstream: Option<&str>) -> Attributes {
+        let mut about: Attributes = vec![
             ("gen_ai.operation.name", self.operation.into()),
             ("gen_ai.request.model", self.model.as_str().into()),
+            (
+                "gen_ai.provider.name",
+                upstream.map_or(OURSELVES, provider).into(),
+            ),
         ];
-        named.extend(
-            self.provider
-                .map(|name| ("gen_ai.provider.name", name.into())),
-        );
-        named.extend(self.server.clone());
-        named
+        about.extend(upstream.map(server).unwrap_or_default());
+        about
     }
 
     fn span(
@@ -225,6 +257,16 @@ impl Trace {
             is_error: false,
         }
     }
+}
+
+/// The `traceparent` that came.
+fn given(headers: &Headers) -> Option<&str> {
+    let given = headers.iter().find(|(name, _)| name == TRACEPARENT);
+    given.map(|(_, value)| &value[..])
+}
+
+fn not_completed(end: &str) -> Option<&str> {
+    (end != "completed").then_some(end)
 }
 
 /// The same, of what ended in this other way. Who cancels has not failed.
@@ -275,7 +317,7 @@ fn provider(label: &str) -> &'static str {
         ("generativelanguage.googleapis.com", "gcp.gemini"),
     ];
     if label == "mock" {
-        return "tokenfall";
+        return OURSELVES;
     }
     let host = label.split(':').next().unwrap_or_default();
     let known = KNOWN.iter().find(|(suffix, _)| host.ends_with(suffix));

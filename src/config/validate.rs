@@ -6,6 +6,7 @@ use super::Config;
 use crate::{
     access::KeySettings,
     backend::{
+        ModelSettings, Share,
         cassette::OnMiss,
         mock::check_speed,
         upstream::{Limits, Upstream, UpstreamSettings},
@@ -111,6 +112,11 @@ fn durations(config: &Config) -> Result<(), Wrong> {
             let key = format!("models[{index}].upstreams[{place}].discover_ttl");
             all.push((key, upstream.discover_ttl));
         }
+        let lifetime = model
+            .cache
+            .lifetime
+            .map(|lifetime| ("cache.lifetime", lifetime));
+        all.extend(lifetime.map(|(name, time)| (format!("models[{index}].{name}"), time)));
     }
     match all.into_iter().find(|(_, duration)| *duration < SHORTEST) {
         Some((key, _)) => wrong(&key, "expected a duration of at least 10ms"),
@@ -147,6 +153,7 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
     for (key, count) in [
         ("limits.connections", limits.connections),
         ("limits.streams", limits.streams),
+        ("stream.max_cached_answers", stream.max_cached_answers),
     ] {
         if count == 0 {
             return wrong(key, "expected at least 1");
@@ -183,6 +190,7 @@ fn models(config: &Config) -> Result<(), Wrong> {
             let reason = format!("expected {MOST_UPSTREAMS} at most");
             return wrong(&key("upstreams"), reason);
         }
+        cache(config, model).or_else(|(member, reason)| wrong(&key(member), reason))?;
         let limits = Limits {
             event_bytes: config.stream.event_bytes,
             whole_bytes: config.stream.log_bytes,
@@ -193,6 +201,25 @@ fn models(config: &Config) -> Result<(), Wrong> {
                 return wrong(&key, error.reason);
             }
         }
+    }
+    Ok(())
+}
+
+/// Whether a model's answers can be shared as is said; the member of its entry, and why not.
+fn cache(config: &Config, model: &ModelSettings) -> Result<(), (&'static str, String)> {
+    let cache = &model.cache;
+    if cache.share == Share::Off {
+        return Ok(());
+    }
+    if model.mock || !config.mock.cassettes.is_empty() {
+        let reason =
+            "expected `off` for the mock and beside mock.cassettes, whose answers cost nothing";
+        return Err(("cache.share", reason.to_owned()));
+    }
+    let retention = config.stream.retention;
+    if cache.lifetime.is_some_and(|lifetime| lifetime > retention) {
+        let reason = format!("expected at most stream.retention, which is {retention:?}");
+        return Err(("cache.lifetime", reason));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod embedding;
 mod error;
 mod finished;
 mod form;
+mod identity;
 mod int;
 pub mod json;
 mod message;

@@ -220,6 +220,24 @@ impl ChatRequest {
         limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX))
     }
 
+    /// The same as a stream that shows all there is and is kept nowhere: what several requests can
+    /// be answered from that differ in that alone.
+    pub fn to_shared(&self) -> Self {
+        let mut shared = self.clone();
+        let edits = Edits {
+            sets_stream: true,
+            ..Edits::default()
+        };
+        // A body that was parsed is an object.
+        shared.body = edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone());
+        let params = &mut shared.params;
+        params.stream = Some(true);
+        (params.background, params.include_sequence) = (None, None);
+        (params.store, params.metadata) = (None, None);
+        params.stream_options.get_or_insert_default().include_usage = Some(true);
+        shared
+    }
+
     /// The bytes of the body as it came.
     pub fn body(&self) -> &Bytes {
         &self.body

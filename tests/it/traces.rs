@@ -41,7 +41,16 @@ impl Traced {
         )
     }
 
+    fn with_model(scripts: Vec<Script>, model: &str) -> Self {
+        let collector = Script::reply("200 OK", &[("connection", "close")], "{}");
+        Self::start(collector, scripts, ("", model))
+    }
+
     fn sending_to(collector: Script, scripts: Vec<Script>, more: &str) -> Self {
+        Self::start(collector, scripts, (more, ""))
+    }
+
+    fn start(collector: Script, scripts: Vec<Script>, (more, model): (&str, &str)) -> Self {
         let collector = Upstream::play(collector);
         let upstreams: Vec<_> = scripts.into_iter().map(Upstream::play).collect();
         let entries = upstreams
@@ -51,7 +60,7 @@ impl Traced {
         let settings = format!(
             "server.workers = 1\nstream.commit_after = '1m'\n{more}\n[otlp]\n\
              endpoint = 'http://{}/base'\nheaders = {{ x-key = 'k' }}\nservice_name = 'here'\n\
-             [[models]]\nname = '*'\nupstreams = [{entries}]\nbetween = '300ms'",
+             [[models]]\nname = '*'\nupstreams = [{entries}]\nbetween = '300ms'\n{model}",
             collector.address
         );
         Self {
@@ -218,6 +227,37 @@ fn a_failure_says_its_cause_and_a_cancel_is_none() {
         assert_eq!(span.get("error.type"), "cancelled");
         assert!(!span.is_error());
     }
+}
+
+#[test]
+fn of_a_shared_answer_the_one_who_asked_first_has_the_upstreams() {
+    let traced = Traced::with_model(vec![refusing(), good()], "cache = { share = 'finished' }");
+    let same = STREAM.replacen('{', r#"{"temperature":0,"#, 1);
+    traced.ask(&same, &[PARENT]);
+    traced.ask(&same, &[]);
+    let (spans, upstreams) = traced.spans();
+    let [first, second, miss, hit] = &spans[..] else {
+        panic!("{} spans", spans.len());
+    };
+    for attempt in [first, second] {
+        assert_eq!(attempt.member("parentSpanId"), miss.member("spanId"));
+        assert_eq!(attempt.member("traceId"), miss.member("traceId"));
+    }
+    assert!(first.is_error() && !second.is_error() && !miss.is_error());
+    let request = upstreams[1].request();
+    assert_eq!(
+        request.header("traceparent"),
+        Some(&second.traceparent()[..])
+    );
+    assert_eq!(miss.member("parentSpanId"), "b7ad6b7169203331");
+    assert_eq!(
+        (miss.get("tokenfall.cache"), hit.get("tokenfall.cache")),
+        ("miss".into(), "hit".into())
+    );
+    assert_eq!(miss.get("server.port"), second.get("server.port"));
+    assert_eq!(hit.get("gen_ai.provider.name"), "tokenfall");
+    assert_eq!(hit.get("tokenfall.usage.source"), "cached");
+    assert_ne!(hit.member("traceId"), miss.member("traceId"));
 }
 
 #[test]
