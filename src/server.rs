@@ -35,6 +35,7 @@ use crate::{
     completion::{self, Activity, Cache, Claims, Heir, Ledger, Pumps, Service, Sink, Stored},
     config::Config,
     metrics::Metrics,
+    spans::{self, Exporter},
     stream::{
         MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
         StreamStore,
@@ -100,6 +101,9 @@ pub enum ServeError {
     /// Usage records cannot be written.
     #[error("usage.sink: {0}")]
     Sink(#[source] io::Error),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Spans(#[from] spans::SettingsError),
     /// A scenario or a cassette cannot be used.
     #[error(transparent)]
     File(#[from] LoadError),
@@ -144,7 +148,7 @@ async fn serve(
     let (heir, inherited) = Heir::new();
     let (store, limiter) = kept(&config, heir)?;
     let kept = (Arc::clone(&store), Arc::clone(&limiter));
-    let shared = Shared::new(&config, address, kept)?;
+    let (shared, mut exporter) = Shared::new(&config, address, kept)?;
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
     let listening = shared.listening(address);
@@ -195,12 +199,14 @@ async fn serve(
         () = control.tend() => {}
         () = heir.inherit(inherited) => {}
         () = limiter.tend() => {}
+        () = exporter.run() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
     settle(&*store, &*limiter).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     let stopped = server.await.map_err(ServeError::Stopped);
+    exporter.flush(LAST_WRITES).await;
     // Nothing is served any more, so that nobody minds a thread that waits.
     sink.flush(LAST_WRITES);
     stopped
@@ -267,7 +273,7 @@ impl Shared {
         config: &Config,
         address: SocketAddr,
         (store, limiter): Kept,
-    ) -> Result<Self, ServeError> {
+    ) -> Result<(Self, Exporter), ServeError> {
         let control = Arc::new(control(config)?);
         let metrics: Arc<Metrics> = Arc::default();
         let state = State {
@@ -282,6 +288,7 @@ impl Shared {
         };
         let tokens: Arc<Tokens> = Arc::default();
         let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
+        let (spans, exporter) = spans::start(&config.otlp, &metrics)?;
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
@@ -293,13 +300,13 @@ impl Shared {
             activity: Activity::default(),
             ledger: Ledger::new(
                 &config.usage,
-                sink,
+                (sink, spans),
                 (Arc::clone(&tokens), Arc::clone(&metrics)),
             ),
             admission: Arc::new(Admission::new(limiter, room(config))),
             assumed_tokens: config.limits.assumed_tokens,
         };
-        Ok(Self {
+        let shared = Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
@@ -309,7 +316,8 @@ impl Shared {
             cassettes,
             health: health(config),
             completions,
-        })
+        };
+        Ok((shared, exporter))
     }
 
     fn listening(&self, address: SocketAddr) -> Listening {

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("openai", &[]),
     ("sse", &[]),
     ("tokens", &[]),
@@ -19,11 +19,12 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("metrics", &[]),
     ("stream", &[]),
     ("access", &["metrics"]),
+    ("spans", &["metrics"]),
     ("backend", &["openai", "sse", "tokens", "wire", "metrics"]),
     (
         "completion",
         &[
-            "openai", "sse", "tokens", "wire", "metrics", "stream", "access", "backend",
+            "openai", "sse", "tokens", "wire", "metrics", "spans", "stream", "access", "backend",
         ],
     ),
     (
@@ -47,6 +48,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "backend",
             "completion",
             "server",
+            "spans",
             "stream",
             "telemetry",
         ],
@@ -59,6 +61,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "tokens",
             "telemetry",
             "metrics",
+            "spans",
             "stream",
             "access",
             "backend",
@@ -93,11 +96,13 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server.rs"]),
-    ("reqwest", &["backend/upstream", "client/"]),
-    ("rustls", &["backend/upstream", "client/"]),
+    ("reqwest", &["backend/upstream", "client/", "spans/"]),
+    ("rustls", &["backend/upstream", "client/", "spans/"]),
+    ("hyper", &["backend/upstream"]),
+    ("tower", &["backend/upstream"]),
     // The store names its own module of that name.
     (
         "redis",
