@@ -32,6 +32,7 @@ mod http10;
 mod http2;
 mod legacy;
 mod limits;
+mod matrix;
 mod mock;
 mod pages;
 mod panics;
