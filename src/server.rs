@@ -1,83 +1,36 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
-use std::{
-    any::Any,
-    future::Future,
-    io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
-    path::Path,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+mod connection;
+mod routes;
+mod settings;
+mod shared;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
-    dev::Extensions,
-    http::Uri,
     middleware::from_fn,
-    rt::{System, net::TcpStream},
+    rt::System,
     web::{self, Data},
 };
-use serde::Deserialize;
 use utoipa_actix_web::AppExt;
 
 use crate::{
-    access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
-    api::{self, Bodies, Line, OriginPolicy, State},
-    backend::{
-        Backend, Balance, Clocks, Health, LoadError, ModelSettings, Route, Router, Target,
-        cassette::{Cassettes, OnMiss, Recording},
-        mock::{Control, Mock},
-        upstream::{Limits, Upstream, UpstreamSettingsError},
-    },
-    completion::{self, Activity, Claims, Ledger, Pumps, Service, Sink, Stored},
+    access::Limiter,
+    api::{self, Bodies},
+    backend::LoadError,
+    completion::Pumps,
     config::Config,
-    metrics::Metrics,
-    stream::{
-        MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
-        StreamStore,
-    },
-    tokens::Tokens,
+    stream::StreamStore,
 };
+use connection::{listen, on_connect};
+pub use settings::Settings;
+use shared::{Shared, kept};
 
 /// How long the last bytes may take to be written once every stream has ended.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 /// Sockets that wait to be accepted.
 const BACKLOG: u32 = 2048;
-
-/// The `[server]` section of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The address or name to listen on.
-    pub host: String,
-    /// The port; 0 for any free one.
-    pub port: u16,
-    /// How others reach this server; empty if only by its address.
-    pub public_url: String,
-    /// HTTP/2 without TLS too, for proxies that begin with it.
-    pub http2: bool,
-    /// Serve beyond this machine although anyone can then use the upstream's key.
-    pub open: bool,
-    /// How long streams may go on after a stop was asked for.
-    #[serde(with = "humantime_serde")]
-    pub drain: Duration,
-    /// Headers of the client's that go upstream beside the usual ones.
-    pub forward_headers: Vec<String>,
-    /// Worker threads; 0 for one per core.
-    pub workers: usize,
-    /// What is logged: a level, or `target=level` pairs.
-    pub log: String,
-}
-
-impl Settings {
-    /// The host of `public_url`.
-    pub fn public_host(&self) -> Option<String> {
-        let url: Uri = self.public_url.parse().ok()?;
-        matches!(url.scheme_str(), Some("http" | "https")).then(|| url.host().map(str::to_owned))?
-    }
-}
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -209,31 +162,6 @@ async fn settle(store: &dyn StreamStore, limiter: &dyn Limiter) {
     }
 }
 
-/// Where streams are kept, and where limits are counted.
-type Kept = (Arc<dyn StreamStore>, Arc<dyn Limiter>);
-
-/// Both as they are configured. The store has its tasks on this thread,
-/// which lives as long as the server.
-fn kept(config: &Config) -> Result<Kept, ServeError> {
-    Ok(match config.store.kind {
-        StoreKind::Memory => (
-            Arc::new(MemoryStore::new(&config.stream)),
-            Arc::new(MemoryLimiter::default()),
-        ),
-        StoreKind::Redis => {
-            let last_words = Arc::new(completion::last_words);
-            let store = RedisStore::new(&config.store, &config.stream, last_words)?;
-            let is_own = config.store.on_unavailable == OnUnavailable::Unshared;
-            let limiter = RedisLimiter::new(
-                Arc::new(store.connections()),
-                store.node(),
-                (config.store.lease, is_own),
-            );
-            (Arc::new(store), Arc::new(limiter))
-        }
-    })
-}
-
 /// Waits for the stop, then for the streams, then for their last bytes.
 /// New connections are accepted meanwhile: what is unready must still be able to say so.
 async fn drain(stop: impl Future<Output = ()>, listening: &Listening, patience: Duration) {
@@ -243,284 +171,9 @@ async fn drain(stop: impl Future<Output = ()>, listening: &Listening, patience: 
     listening.bodies.written(LAST_WRITES).await;
 }
 
-/// What all worker threads share, and what each makes its own service of.
-#[derive(Clone)]
-struct Shared {
-    config: Arc<Config>,
-    state: Data<State>,
-    policy: Data<OriginPolicy>,
-    metrics: Data<Metrics>,
-    tokens: Arc<Tokens>,
-    control: Arc<Control>,
-    cassettes: Option<Arc<Cassettes>>,
-    // Of each model's upstreams.
-    health: Arc<[Vec<Arc<Health>>]>,
-    completions: completion::Shared,
-}
-
-impl Shared {
-    fn new(
-        config: &Config,
-        address: SocketAddr,
-        (store, limiter): Kept,
-    ) -> Result<Self, ServeError> {
-        let control = Arc::new(control(config)?);
-        let metrics: Arc<Metrics> = Arc::default();
-        let state = State {
-            keyring: Keyring::new(&config.auth.keys),
-            tickets: Tickets::new(&config.auth.ticket_secret)?,
-            public_url: config.server.public_url.trim_end_matches('/').to_owned(),
-            limits: config.limits.clone(),
-            stream: Arc::new(config.stream.clone()),
-            forward_headers: lower_case(&config.server.forward_headers),
-            bodies: Bodies::new(Arc::clone(&metrics)),
-            mock: config.is_all_mock().then(|| Arc::clone(&control)),
-        };
-        let tokens: Arc<Tokens> = Arc::default();
-        let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
-        let cassettes = cassettes(config)?;
-        let completions = completion::Shared {
-            claims: Arc::new(claims(config, &*store)),
-            stored: Arc::new(stored(config, &*store)),
-            store,
-            settings: Arc::clone(&state.stream),
-            pumps: Pumps::default(),
-            activity: Activity::default(),
-            ledger: Ledger::new(
-                &config.usage,
-                sink,
-                (Arc::clone(&tokens), Arc::clone(&metrics)),
-            ),
-            admission: Arc::new(Admission::new(limiter, room(config))),
-            assumed_tokens: config.limits.assumed_tokens,
-        };
-        Ok(Self {
-            config: Arc::new(config.clone()),
-            state: Data::new(state),
-            policy: Data::new(origin_policy(config, address)),
-            metrics: metrics.into(),
-            tokens,
-            control,
-            cassettes,
-            health: health(config),
-            completions,
-        })
-    }
-
-    fn listening(&self, address: SocketAddr) -> Listening {
-        Listening {
-            address,
-            pumps: self.completions.pumps.clone(),
-            bodies: self.state.bodies.clone(),
-        }
-    }
-
-    fn service(&self) -> Service {
-        let routes = self.routes().unwrap_or_else(|error| {
-            // The settings were checked at start; what fails here is the machine.
-            tracing::error!(%error, "an upstream cannot be used");
-            Vec::new()
-        });
-        Service::new(Router::new(routes), self.completions.clone())
-    }
-
-    fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
-        if self.config.models.is_empty() {
-            return Ok(vec![self.mock("*", Clocks::default())]);
-        }
-        let models = self.config.models.iter().zip(&*self.health);
-        models
-            .map(|(model, health)| self.route(model, health))
-            .collect()
-    }
-
-    fn new_mock(&self) -> Mock {
-        let (control, tokens) = (Arc::clone(&self.control), Arc::clone(&self.tokens));
-        let mock = Mock::new(self.config.mock.clone(), control, tokens);
-        mock.replaying(self.cassettes.clone())
-    }
-
-    /// An upstream, and where there are cassettes, what is recorded of it.
-    fn backend(&self, upstream: Upstream) -> Rc<dyn Backend> {
-        let Some(cassettes) = &self.cassettes else {
-            return Rc::new(upstream);
-        };
-        let upstream = upstream.recorded(Arc::clone(cassettes));
-        let asks_all = self.config.mock.rerecord;
-        let pair = (self.new_mock(), upstream);
-        Rc::new(Recording::new(Arc::clone(cassettes), pair, asks_all))
-    }
-
-    /// A model that the mock answers for.
-    fn mock(&self, name: &str, clocks: Clocks) -> Route {
-        let target = target("mock", Rc::new(self.new_mock()), 1, Arc::default());
-        Route {
-            name: name.to_owned(),
-            targets: [target].into(),
-            balance: Balance::Ordered,
-            clocks,
-        }
-    }
-
-    fn route(
-        &self,
-        model: &ModelSettings,
-        health: &[Arc<Health>],
-    ) -> Result<Route, UpstreamSettingsError> {
-        if model.mock {
-            return Ok(self.mock(&model.name, model.clocks()));
-        }
-        let limits = Limits {
-            event_bytes: self.config.stream.event_bytes,
-            whole_bytes: self.config.stream.log_bytes,
-        };
-        let targets = model
-            .upstreams
-            .iter()
-            .zip(health)
-            .map(|(upstream, health)| {
-                let backend = self.backend(Upstream::new(upstream, model.connect, limits)?);
-                let health = Arc::clone(health);
-                Ok(target(&upstream.label(), backend, upstream.weight, health))
-            });
-        Ok(Route {
-            name: model.name.clone(),
-            targets: targets.collect::<Result<_, _>>()?,
-            balance: model.balance,
-            clocks: model.clocks(),
-        })
-    }
-}
-
-fn target(label: &str, backend: Rc<dyn Backend>, weight: u32, health: Arc<Health>) -> Target {
-    Target {
-        label: label.into(),
-        backend,
-        health,
-        weight,
-        turn: Rc::default(),
-    }
-}
-
-/// How the upstreams of each model are doing: nobody knows yet.
-fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
-    let unknown = |model: &ModelSettings| {
-        let upstreams = model.upstreams.iter();
-        upstreams.map(|_| Arc::default()).collect()
-    };
-    config.models.iter().map(unknown).collect()
-}
-
-/// What the workers of the mock share.
-fn control(config: &Config) -> Result<Control, LoadError> {
-    let named = Some(Path::new(&config.mock.prompts)).filter(|path| !path.as_os_str().is_empty());
-    Control::new(named, &config.mock.profiles, config.mock.journal)
-}
-
-/// The places that this node has for answers.
-fn room(config: &Config) -> Room {
-    let limits = &config.limits;
-    Room::new(limits.streams, limits.queue, limits.queue_timeout)
-}
-
-/// The cassettes, whose folder is made where something is to be recorded.
-fn cassettes(config: &Config) -> Result<Option<Arc<Cassettes>>, LoadError> {
-    let mock = &config.mock;
-    if mock.cassettes.is_empty() {
-        return Ok(None);
-    }
-    let folder = Path::new(&mock.cassettes);
-    let cassettes = match mock.on_miss {
-        OnMiss::Record => Cassettes::make(folder)?,
-        OnMiss::Error | OnMiss::Mock => Cassettes::load(folder)?,
-    };
-    Ok(Some(Arc::new(cassettes)))
-}
-
-/// Idempotency keys. None outlives the longest stream and its retention. Where streams may begin
-/// unshared, so may their keys.
-fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
-    let totals = config.models.iter().map(|model| model.total);
-    let longest = totals.max().unwrap_or(Clocks::default().total);
-    let limits = ShelfLimits {
-        max: config.stream.max_idempotency_keys,
-        max_bytes: usize::MAX,
-        keep: longest.saturating_add(config.stream.retention),
-    };
-    let own: Option<Arc<dyn Shelf>> = match (config.store.kind, config.store.on_unavailable) {
-        (StoreKind::Redis, OnUnavailable::Unshared) => Some(Arc::new(MemoryShelf::new(limits))),
-        (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
-    };
-    Claims::new(store.shelf("idempotency", limits), own)
-}
-
-/// The completions that are kept. Those that stand for none are a mock's affair.
-fn stored(config: &Config, store: &dyn StreamStore) -> Stored {
-    let stored = Stored::new(store.shelf("stored", config.stored.limits()));
-    match config.is_all_mock() {
-        true => stored.with_placeholders(&config.stored.placeholders),
-        false => stored,
-    }
-}
-
-fn listen(settings: &Settings) -> Result<TcpListener, ServeError> {
-    let bind = || {
-        let addresses: Vec<_> = (&settings.host[..], settings.port)
-            .to_socket_addrs()?
-            .collect();
-        TcpListener::bind(&addresses[..])
-    };
-    bind().map_err(|source| ServeError::Bind {
-        address: format!("{}:{}", settings.host, settings.port),
-        source,
-    })
-}
-
-fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
-    let is_any = config.is_all_mock() || !config.auth.keys.is_empty();
-    let is_open = config.server.open && !address.ip().is_loopback();
-    let mut hosts = vec![config.server.host.clone()];
-    hosts.extend(config.server.public_host());
-    let mut origins = config.cors.origins.clone();
-    if !config.server.public_url.is_empty() {
-        origins.push(config.server.public_url.trim_end_matches('/').to_owned());
-    }
-    OriginPolicy {
-        is_any,
-        origins,
-        hosts: (!is_any && !is_open).then_some(hosts),
-    }
-}
-
-/// What is done with every connection that is accepted.
-fn on_connect(write_deadline: Duration, is_mock: bool) -> impl Fn(&dyn Any, &mut Extensions) {
-    move |connection, data| {
-        let Some(connection) = connection.downcast_ref::<TcpStream>() else {
-            return;
-        };
-        set_write_deadline(connection, write_deadline);
-        if is_mock {
-            data.insert(Line::to(connection));
-        }
-    }
-}
-
-/// Cuts off a client that acknowledges nothing for so long. The body cannot do it: once its
-/// bytes are queued, nobody polls it.
-fn set_write_deadline(connection: &TcpStream, deadline: Duration) {
-    let socket = socket2::SockRef::from(connection);
-    if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
-        tracing::debug!(%error, "no write deadline on this connection");
-    }
-}
-
 fn workers(setting: usize) -> usize {
     if setting > 0 {
         return setting;
     }
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn lower_case(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| name.to_lowercase()).collect()
 }

@@ -95,7 +95,7 @@ const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 /// Library, and the paths under `src/` that may name it.
 const MAY_NAME: [(&str, &[&str]); 9] = [
     ("prometheus_client", &["metrics.rs"]),
-    ("actix_web", &["api/", "server.rs"]),
+    ("actix_web", &["api/", "server"]),
     ("reqwest", &["backend/upstream", "client/"]),
     ("rustls", &["backend/upstream", "client/"]),
     // The store names its own module of that name.
