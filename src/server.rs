@@ -1,18 +1,29 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 mod connection;
+mod reload;
 mod routes;
 mod settings;
 mod shared;
+mod worker;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpServer,
+    dev::{Server, Service},
     middleware::from_fn,
     rt::System,
     web::{self, Data},
 };
+use tokio::sync::watch;
 use utoipa_actix_web::AppExt;
 
 use crate::{
@@ -24,8 +35,10 @@ use crate::{
     stream::StreamStore,
 };
 use connection::{listen, on_connect};
+use reload::Reload;
 pub use settings::Settings;
 use shared::{Shared, kept};
+use worker::Worker;
 
 /// How long the last bytes may take to be written once every stream has ended.
 const LAST_WRITES: Duration = Duration::from_secs(2);
@@ -99,12 +112,39 @@ async fn serve(
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
     let listening = shared.listening(address);
-    // One call of this per worker thread: each has backends and connections of its own.
+    let live = watch::Sender::new(Arc::new(shared));
+    let mut server =
+        http_server(&config, live.subscribe(), listener).map_err(ServeError::Stopped)?;
+    let reload = Reload::new(live);
+    let handle = server.handle();
+    on_listening(&listening);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(ServeError::Stopped),
+        () = store.tend() => {}
+        () = control.tend() => {}
+        () = limiter.tend() => {}
+        () = reload.tend() => {}
+        () = drain(stop, &listening, config.server.drain) => {}
+    }
+    settle(&*store, &*limiter).await;
+    // Sent at once; the server itself says when it is done.
+    drop(handle.stop(true));
+    let stopped = server.await.map_err(ServeError::Stopped);
+    // Nothing is served any more, so that nobody minds a thread that waits.
+    sink.flush(LAST_WRITES);
+    stopped
+}
+
+/// A server on this socket. Each worker thread calls for an application of its own.
+fn http_server(
+    config: &Config,
+    live: watch::Receiver<Arc<Shared>>,
+    listener: TcpListener,
+) -> io::Result<Server> {
     let app = move || {
+        let worker = Rc::new(Worker::new(live.clone()));
+        let shared = Arc::clone(&live.borrow());
         App::new()
-            .app_data(shared.state.clone())
-            .app_data(Data::new(shared.service()))
-            .app_data(shared.policy.clone())
             .app_data(shared.metrics.clone())
             .app_data(Data::new(shared.completions.activity.clone()))
             .into_utoipa_app()
@@ -113,6 +153,10 @@ async fn serve(
             .default_service(web::to(api::fallback))
             .wrap(from_fn(api::unchunked))
             .wrap(from_fn(api::guard))
+            .wrap_fn(move |mut request, next| {
+                request.add_data_container(worker.data());
+                next.call(request)
+            })
             .wrap(from_fn(api::request_id))
     };
     let server = HttpServer::new(app)
@@ -135,23 +179,7 @@ async fn serve(
         true => server.listen_auto_h2c(listener),
         false => server.listen(listener),
     };
-    let mut server = server.map_err(ServeError::Stopped)?.run();
-    let handle = server.handle();
-    on_listening(&listening);
-    tokio::select! {
-        ended = &mut server => return ended.map_err(ServeError::Stopped),
-        () = store.tend() => {}
-        () = control.tend() => {}
-        () = limiter.tend() => {}
-        () = drain(stop, &listening, config.server.drain) => {}
-    }
-    settle(&*store, &*limiter).await;
-    // Sent at once; the server itself says when it is done.
-    drop(handle.stop(true));
-    let stopped = server.await.map_err(ServeError::Stopped);
-    // Nothing is served any more, so that nobody minds a thread that waits.
-    sink.flush(LAST_WRITES);
-    stopped
+    Ok(server?.run())
 }
 
 /// Other nodes have to know how the streams of this one ended. What is late is lost to them.

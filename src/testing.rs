@@ -1,6 +1,6 @@
 //! A server of one's own for a test: on a free port, stopped when it is dropped.
 
-use std::{net::SocketAddr, sync::mpsc, thread::JoinHandle};
+use std::{net::SocketAddr, path::Path, sync::mpsc, thread::JoinHandle};
 
 use tokio::sync::oneshot;
 
@@ -34,7 +34,18 @@ pub enum SpawnError {
 /// # Errors
 /// [`SpawnError`] when the settings are wrong or the server cannot start.
 pub fn spawn(settings: &str) -> Result<TestServer, SpawnError> {
-    let mut config = Config::from_toml(settings)?;
+    start(Config::from_toml(settings)?)
+}
+
+/// Starts a server with the settings of a file, which is read again whenever it has changed.
+///
+/// # Errors
+/// [`SpawnError`] when the settings are wrong or the server cannot start.
+pub fn spawn_file(file: &Path) -> Result<TestServer, SpawnError> {
+    start(Config::load(Some(file), Vec::new())?)
+}
+
+fn start(mut config: Config) -> Result<TestServer, SpawnError> {
     config.server.port = 0;
     let (tell, told) = mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel();

@@ -47,6 +47,7 @@ use crate::{
 };
 
 /// What all handlers of a process share.
+#[derive(Clone)]
 pub struct State {
     /// The keys that are accepted.
     pub keyring: Keyring,

@@ -12,7 +12,7 @@ use super::{
 use crate::{metrics::Metrics, openai::Model};
 
 /// One `[[models]]` entry.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
     /// The public name; `*` stands for any run of characters.
@@ -192,14 +192,17 @@ fn next_turn<'a>(targets: impl Iterator<Item = &'a Target>) -> Option<&'a Target
 }
 
 /// The routes of one worker thread.
+#[derive(Clone)]
 pub struct Router {
-    routes: Vec<Route>,
+    routes: Rc<[Route]>,
 }
 
 impl Router {
     /// A router that tries the routes in this order.
     pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes }
+        Self {
+            routes: routes.into(),
+        }
     }
 
     /// The first route for a model's name.
@@ -211,6 +214,7 @@ impl Router {
 
     /// Tells of each upstream whether it is asked.
     pub fn gauge(&self, metrics: &Metrics) {
+        metrics.forget_breakers();
         for target in self.routes.iter().flat_map(|route| &*route.targets) {
             let state = match target.health.readiness() {
                 Readiness::Ready => 0,
@@ -227,7 +231,7 @@ impl Router {
     /// [`BackendError`] of the first backend that could not say.
     pub async fn models(&self) -> Result<Vec<Model>, BackendError> {
         let mut models: Vec<Model> = Vec::new();
-        for route in &self.routes {
+        for route in &*self.routes {
             if !route.name.contains('*') {
                 models.push(Model::new(&route.name));
                 continue;

@@ -8,20 +8,20 @@ use crate::{
         Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
         cassette::Recording,
         mock::Mock,
-        upstream::{Limits, Upstream, UpstreamSettingsError},
+        upstream::{Limits, Upstream, UpstreamSettings, UpstreamSettingsError},
     },
-    completion::Service,
     config::Config,
 };
 
 impl Shared {
-    pub(super) fn service(&self) -> Service {
+    /// Routes with connections of their own.
+    pub(super) fn router(&self) -> Router {
         let routes = self.routes().unwrap_or_else(|error| {
             // The settings were checked at start; what fails here is the machine.
             tracing::error!(%error, "an upstream cannot be used");
             Vec::new()
         });
-        Service::new(Router::new(routes), self.completions.clone())
+        Router::new(routes)
     }
 
     fn routes(&self) -> Result<Vec<Route>, UpstreamSettingsError> {
@@ -102,11 +102,34 @@ fn target(label: &str, backend: Rc<dyn Backend>, weight: u32, health: Arc<Health
     }
 }
 
-/// How the upstreams of each model are doing: nobody knows yet.
-pub(super) fn health(config: &Config) -> Arc<[Vec<Arc<Health>>]> {
-    let unknown = |model: &ModelSettings| {
-        let upstreams = model.upstreams.iter();
-        upstreams.map(|_| Arc::default()).collect()
+/// How the upstreams of each model are doing.
+pub(super) type Healths = Arc<[Vec<Arc<Health>>]>;
+
+/// Of new upstreams nobody knows yet.
+pub(super) fn health(config: &Config) -> Healths {
+    health_since(config, &[], &[])
+}
+
+/// An upstream that stays keeps what is known of it.
+pub(super) fn health_since(
+    config: &Config,
+    before: &[ModelSettings],
+    known: &[Vec<Arc<Health>>],
+) -> Healths {
+    let health = |model: &ModelSettings, upstream: &UpstreamSettings| {
+        let (old, health) = before
+            .iter()
+            .zip(known)
+            .find(|(old, _)| old.name == model.name)?;
+        let mut upstreams = old.upstreams.iter().zip(health);
+        let same = upstreams.find(|(old, _)| old.is_same_server(upstream));
+        same.map(|(_, health)| Arc::clone(health))
     };
-    config.models.iter().map(unknown).collect()
+    let healths = |model: &ModelSettings| {
+        let upstreams = model.upstreams.iter();
+        upstreams
+            .map(|upstream| health(model, upstream).unwrap_or_default())
+            .collect()
+    };
+    config.models.iter().map(healths).collect()
 }

@@ -4,12 +4,15 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use actix_web::web::Data;
 
-use super::{Listening, ServeError, routes::health};
+use super::{
+    Listening, ServeError,
+    routes::{Healths, health, health_since},
+};
 use crate::{
     access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
     api::{Bodies, OriginPolicy, State},
     backend::{
-        Clocks, Health, LoadError,
+        Clocks, LoadError,
         cassette::{Cassettes, OnMiss},
         mock::Control,
     },
@@ -54,12 +57,13 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) state: Data<State>,
     pub(super) policy: Data<OriginPolicy>,
+    address: SocketAddr,
     pub(super) metrics: Data<Metrics>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) control: Arc<Control>,
     pub(super) cassettes: Option<Arc<Cassettes>>,
     // Of each model's upstreams.
-    pub(super) health: Arc<[Vec<Arc<Health>>]>,
+    pub(super) health: Healths,
     pub(super) completions: completion::Shared,
 }
 
@@ -103,6 +107,7 @@ impl Shared {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
+            address,
             metrics: metrics.into(),
             tokens,
             control,
@@ -110,6 +115,36 @@ impl Shared {
             health: health(config),
             completions,
         })
+    }
+
+    /// The same under other settings. Streams, counts and what is known of upstreams that stay
+    /// go on.
+    pub(super) fn with(&self, config: Config) -> Self {
+        let health = match config.models == self.config.models {
+            true => Arc::clone(&self.health),
+            false => health_since(&config, &self.config.models, &self.health),
+        };
+        let limits = &config.limits;
+        let size = (limits.streams, limits.queue, limits.queue_timeout);
+        let admission = self.completions.admission.resized(size.0, size.1, size.2);
+        let completions = completion::Shared {
+            admission: Arc::new(admission),
+            assumed_tokens: limits.assumed_tokens,
+            ..self.completions.clone()
+        };
+        let state = State {
+            keyring: Keyring::new(&config.auth.keys),
+            limits: limits.clone(),
+            ..(**self.state).clone()
+        };
+        Self {
+            state: Data::new(state),
+            policy: Data::new(origin_policy(&config, self.address)),
+            config: Arc::new(config),
+            health,
+            completions,
+            ..self.clone()
+        }
     }
 
     pub(super) fn listening(&self, address: SocketAddr) -> Listening {

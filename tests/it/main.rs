@@ -30,6 +30,7 @@ mod http2;
 mod legacy;
 mod limits;
 mod mock;
+mod operation;
 mod pages;
 mod resume;
 mod scenarios;

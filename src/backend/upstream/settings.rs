@@ -10,7 +10,7 @@ use reqwest::{
 use serde::Deserialize;
 
 /// One `upstreams` entry of a model.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSettings {
     /// The URL that `/chat/completions` and its like are appended to.
@@ -49,6 +49,15 @@ impl UpstreamSettings {
         }
     }
 
+    /// Both are one server, asked in one name: what is known of one is known of the other.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        let identity = |one: &Self| {
+            let named = (one.base_url.clone(), one.model.clone());
+            (named, one.key.clone(), one.headers.clone())
+        };
+        identity(self) == identity(other)
+    }
+
     /// A key is configured, or another means in the headers (Azure takes keys in `api-key`).
     pub fn has_credentials(&self) -> bool {
         let is_credential = |name: &String| {
@@ -69,7 +78,7 @@ fn ask_usage() -> bool {
 }
 
 /// A text that is never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
 impl fmt::Debug for Secret {

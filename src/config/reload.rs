@@ -1,0 +1,84 @@
+//! Reading a configuration again while the server runs by it.
+
+use std::path::PathBuf;
+
+use super::{Config, ConfigError, validate::Wrong};
+use crate::{access, api::Limits};
+
+/// What is replaced. Everything else is made once, at the start.
+const LIVE: [&str; 10] = [
+    "auth.keys",
+    "auth.keys_file",
+    "cors.origins",
+    "limits.assumed_tokens",
+    "limits.body_bytes",
+    "limits.body_timeout",
+    "limits.queue",
+    "limits.queue_timeout",
+    "limits.streams",
+    "models",
+];
+
+/// What was read again.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// What holds from now on.
+    pub config: Config,
+    /// Settings that say something else than what the server runs by, and need a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Config {
+    /// Reads again what this was read from. What cannot change while the server runs stays as it
+    /// is here, and the whole is checked as it will hold.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong; nothing is taken then.
+    pub fn reload(&self) -> Result<Reloaded, ConfigError> {
+        let (config, marks) = self.origin.read(|new| new.over(self))?;
+        let mut names: Vec<_> = marks.keys().chain(self.marks.keys()).collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| !LIVE.contains(&&name[..]));
+        names.retain(|name| marks.get(*name) != self.marks.get(*name));
+        Ok(Reloaded {
+            config,
+            needs_restart: names.into_iter().cloned().collect(),
+        })
+    }
+
+    /// The files that it was read from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let keys = &self.auth.keys_file;
+        let keys = (!keys.is_empty()).then(|| keys.into());
+        self.origin.file().into_iter().chain(keys).collect()
+    }
+
+    /// These settings, as far as those that a server runs by can be replaced.
+    fn over(self, running: &Self) -> Result<Self, Wrong> {
+        if self.is_all_mock() != running.is_all_mock() {
+            let reason = "from the mock alone to upstreams, or back, takes a restart".to_owned();
+            let key = "models".to_owned();
+            return Err(Wrong { key, reason });
+        }
+        Ok(Self {
+            auth: access::Settings {
+                keys: self.auth.keys,
+                keys_file: self.auth.keys_file,
+                ..running.auth.clone()
+            },
+            cors: self.cors,
+            limits: Limits {
+                assumed_tokens: self.limits.assumed_tokens,
+                body_bytes: self.limits.body_bytes,
+                body_timeout: self.limits.body_timeout,
+                queue: self.limits.queue,
+                queue_timeout: self.limits.queue_timeout,
+                streams: self.limits.streams,
+                ..running.limits.clone()
+            },
+            models: self.models,
+            ..running.clone()
+        })
+    }
+}
