@@ -5,16 +5,10 @@ mod reload;
 mod routes;
 mod settings;
 mod shared;
+mod tls;
 mod worker;
 
-use std::{
-    future::Future,
-    io,
-    net::{SocketAddr, TcpListener},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -34,10 +28,12 @@ use crate::{
     config::Config,
     stream::StreamStore,
 };
-use connection::{listen, on_connect};
+pub use connection::Address;
+use connection::{Listener, listen, on_connect};
 use reload::Reload;
 pub use settings::Settings;
 use shared::{Shared, kept};
+pub use tls::{TlsError, TlsSettings};
 use worker::Worker;
 
 /// How long the last bytes may take to be written once every stream has ended.
@@ -56,6 +52,9 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// No secret for tickets.
     #[error(transparent)]
     Secret(#[from] crate::access::SecretError),
@@ -77,7 +76,7 @@ pub enum ServeError {
 #[derive(Debug, Clone)]
 pub struct Listening {
     /// Where.
-    pub address: SocketAddr,
+    pub address: Address,
     /// The streams under way.
     pub pumps: Pumps,
     /// The streams that are being written.
@@ -104,18 +103,21 @@ async fn serve(
     on_listening: impl FnOnce(&Listening),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let listener = listen(&config.server)?;
-    let address = listener.local_addr().map_err(ServeError::Stopped)?;
+    let (listener, address, socket_file) = listen(&config.server)?;
     let (store, limiter) = kept(&config)?;
     let kept = (Arc::clone(&store), Arc::clone(&limiter));
     let shared = Shared::new(&config, address, kept)?;
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
-    let listening = shared.listening(address);
+    let listening = shared.listening();
     let live = watch::Sender::new(Arc::new(shared));
+    let certificate = match &listener {
+        Listener::Tls(_, certificate) => Some(Arc::clone(certificate)),
+        Listener::Tcp(_) | Listener::Unix(_) => None,
+    };
     let mut server =
         http_server(&config, live.subscribe(), listener).map_err(ServeError::Stopped)?;
-    let reload = Reload::new(live);
+    let reload = Reload::new(live, certificate);
     let handle = server.handle();
     on_listening(&listening);
     tokio::select! {
@@ -130,6 +132,7 @@ async fn serve(
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     let stopped = server.await.map_err(ServeError::Stopped);
+    drop(socket_file);
     // Nothing is served any more, so that nobody minds a thread that waits.
     sink.flush(LAST_WRITES);
     stopped
@@ -139,7 +142,7 @@ async fn serve(
 fn http_server(
     config: &Config,
     live: watch::Receiver<Arc<Shared>>,
-    listener: TcpListener,
+    listener: Listener,
 ) -> io::Result<Server> {
     let app = move || {
         let worker = Rc::new(Worker::new(live.clone()));
@@ -164,6 +167,7 @@ fn http_server(
         .backlog(BACKLOG)
         .max_connections(config.limits.connections)
         .client_request_timeout(config.limits.head_timeout)
+        .tls_handshake_timeout(config.limits.head_timeout)
         .keep_alive(config.limits.keep_alive)
         // Off, the first chunk of a stream waits for the head's acknowledgement.
         .tcp_nodelay(true)
@@ -175,9 +179,14 @@ fn http_server(
         ))
         .shutdown_timeout(LAST_WRITES.as_secs())
         .disable_signals();
-    let server = match config.server.http2 {
-        true => server.listen_auto_h2c(listener),
-        false => server.listen(listener),
+    let server = match listener {
+        Listener::Tcp(listener) if config.server.http2 => server.listen_auto_h2c(listener),
+        Listener::Tcp(listener) => server.listen(listener),
+        Listener::Tls(listener, certificate) => {
+            let tls = certificate.config().map_err(io::Error::other)?;
+            server.listen_rustls_0_23(listener, tls)
+        }
+        Listener::Unix(listener) => server.listen_uds(listener),
     };
     Ok(server?.run())
 }

@@ -1,6 +1,11 @@
 //! A server of one's own for a test: on a free port, stopped when it is dropped.
 
-use std::{net::SocketAddr, path::Path, sync::mpsc, thread::JoinHandle};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::mpsc,
+    thread::JoinHandle,
+};
 
 use tokio::sync::oneshot;
 
@@ -65,9 +70,10 @@ fn start(mut config: Config) -> Result<TestServer, SpawnError> {
 }
 
 impl TestServer {
-    /// Where it listens.
+    /// The port that it listens at; 0 of no address where that is a Unix socket.
     pub fn address(&self) -> SocketAddr {
-        self.listening.address
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        self.listening.address.socket().unwrap_or(nowhere)
     }
 
     /// What an OpenAI client takes as its base URL.

@@ -93,11 +93,12 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server"]),
     ("reqwest", &["backend/upstream", "client/"]),
-    ("rustls", &["backend/upstream", "client/"]),
+    ("rustls", &["backend/upstream", "client/", "server/tls.rs"]),
+    ("actix_tls", &["server/connection.rs"]),
     // The store names its own module of that name.
     (
         "redis",

@@ -50,8 +50,10 @@ impl Config {
     /// The files that it was read from.
     pub fn files(&self) -> Vec<PathBuf> {
         let keys = &self.auth.keys_file;
-        let keys = (!keys.is_empty()).then(|| keys.into());
-        self.origin.file().into_iter().chain(keys).collect()
+        let tls = &self.server.tls;
+        let named = [keys, &tls.cert, &tls.key].into_iter();
+        let named = named.filter(|file| !file.is_empty()).map(PathBuf::from);
+        self.origin.file().into_iter().chain(named).collect()
     }
 
     /// These settings, as far as those that a server runs by can be replaced.

@@ -60,6 +60,7 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
         let reason = "expected a URL such as `https://tokens.example.org`, or nothing";
         return wrong("server.public_url", reason);
     }
+    listener(config)?;
     models(config)?;
     mock(config)?;
     cassettes(config)?;
@@ -150,6 +151,36 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
         return wrong("limits.assumed_tokens", reason);
     }
     Ok(())
+}
+
+/// What is listened on, and with which certificate.
+fn listener(config: &Config) -> Result<(), Wrong> {
+    let server = &config.server;
+    let is_unix = !server.unix.is_empty();
+    if is_unix && server.http2 {
+        let reason = "a Unix socket speaks HTTP/1.1 alone: leave out server.unix or this";
+        return wrong("server.http2", reason);
+    }
+    if !server.tls.is_on() {
+        return Ok(());
+    }
+    if is_unix {
+        let reason = "a Unix socket is not encrypted: leave out server.unix or this";
+        return wrong("server.tls.cert", reason);
+    }
+    for (key, file) in [
+        ("server.tls.cert", &server.tls.cert),
+        ("server.tls.key", &server.tls.key),
+    ] {
+        if file.is_empty() {
+            return wrong(
+                key,
+                "expected both server.tls.cert and server.tls.key, or neither",
+            );
+        }
+    }
+    let read = server.tls.read().map(drop);
+    read.or_else(|error| wrong(&format!("server.tls.{}", error.setting), error.reason))
 }
 
 fn models(config: &Config) -> Result<(), Wrong> {
@@ -269,7 +300,7 @@ fn usage(config: &Config) -> Result<(), Wrong> {
 fn exposure(config: &Config) -> Result<(), Wrong> {
     let mut upstreams = config.models.iter().flat_map(|model| &model.upstreams);
     let has_upstream_key = upstreams.any(UpstreamSettings::has_credentials);
-    let is_exposed = !is_loopback(&config.server.host);
+    let is_exposed = config.server.unix.is_empty() && !is_loopback(&config.server.host);
     if is_exposed && has_upstream_key && config.auth.keys.is_empty() && !config.server.open {
         let reason = "everyone who reaches this address could use the upstream's key: set `auth.keys`, \
                       bind to 127.0.0.1, or say --open if that is meant";

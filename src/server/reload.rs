@@ -9,7 +9,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::shared::Shared;
+use super::{shared::Shared, tls::Certificate};
 use crate::config::{Config, Reloaded};
 
 /// How often the files are looked at. They are not watched: changes made outside a container are
@@ -22,6 +22,7 @@ type Seen = Vec<Option<[u8; 32]>>;
 /// Replaces what the workers share.
 pub(super) struct Reload {
     live: watch::Sender<Arc<Shared>>,
+    certificate: Option<Arc<Certificate>>,
     hangups: Option<Signal>,
     // What the files held when they were read.
     read: Seen,
@@ -30,11 +31,15 @@ pub(super) struct Reload {
 impl Reload {
     /// Signals are caught from here on, where there is a file to be read again. Without one a
     /// hangup ends the process, as a terminal that is closed means it to.
-    pub(super) fn new(live: watch::Sender<Arc<Shared>>) -> Self {
+    pub(super) fn new(
+        live: watch::Sender<Arc<Shared>>,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Self {
         let files = live.borrow().config.files();
         let hangups = (!files.is_empty()).then(|| signal(SignalKind::hangup()));
         Self {
             live,
+            certificate,
             hangups: hangups.and_then(Result::ok),
             // Before anybody knows that the server runs, and changes them.
             read: seen(files),
@@ -83,6 +88,13 @@ impl Reload {
             config,
             needs_restart,
         } = reloaded;
+        if let Some(certificate) = &self.certificate {
+            match config.server.tls.read() {
+                Ok(pair) => certificate.replace(pair),
+                // They have changed since they were checked, and are read again for that.
+                Err(error) => return tracing::error!(%error, "what held before holds on"),
+            }
+        }
         self.live.send_replace(Arc::new(running.with(config)));
         tracing::info!("the configuration was read again");
         if !needs_restart.is_empty() {

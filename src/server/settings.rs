@@ -5,6 +5,8 @@ use std::time::Duration;
 use actix_web::http::Uri;
 use serde::Deserialize;
 
+use super::TlsSettings;
+
 /// The `[server]` section of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,10 @@ pub struct Settings {
     pub host: String,
     /// The port; 0 for any free one.
     pub port: u16,
+    /// A Unix socket to listen on instead of the port; empty for none.
+    pub unix: String,
+    /// The certificate that connections are encrypted with.
+    pub tls: TlsSettings,
     /// How others reach this server; empty if only by its address.
     pub public_url: String,
     /// HTTP/2 without TLS too, for proxies that begin with it.

@@ -1,11 +1,11 @@
 //! What all worker threads share, made of the configuration.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use actix_web::web::Data;
 
 use super::{
-    Listening, ServeError,
+    Address, Listening, ServeError,
     routes::{Healths, health, health_since},
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) state: Data<State>,
     pub(super) policy: Data<OriginPolicy>,
-    address: SocketAddr,
+    address: Address,
     pub(super) metrics: Data<Metrics>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) control: Arc<Control>,
@@ -70,7 +70,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(
         config: &Config,
-        address: SocketAddr,
+        address: Address,
         (store, limiter): Kept,
     ) -> Result<Self, ServeError> {
         let control = Arc::new(control(config)?);
@@ -106,7 +106,7 @@ impl Shared {
         Ok(Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
-            policy: Data::new(origin_policy(config, address)),
+            policy: Data::new(origin_policy(config, &address)),
             address,
             metrics: metrics.into(),
             tokens,
@@ -139,7 +139,7 @@ impl Shared {
         };
         Self {
             state: Data::new(state),
-            policy: Data::new(origin_policy(&config, self.address)),
+            policy: Data::new(origin_policy(&config, &self.address)),
             config: Arc::new(config),
             health,
             completions,
@@ -147,9 +147,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn listening(&self, address: SocketAddr) -> Listening {
+    pub(super) fn listening(&self) -> Listening {
         Listening {
-            address,
+            address: self.address.clone(),
             pumps: self.completions.pumps.clone(),
             bodies: self.state.bodies.clone(),
         }
@@ -208,9 +208,9 @@ fn stored(config: &Config, store: &dyn StreamStore) -> Stored {
     }
 }
 
-fn origin_policy(config: &Config, address: SocketAddr) -> OriginPolicy {
+fn origin_policy(config: &Config, address: &Address) -> OriginPolicy {
     let is_any = config.is_all_mock() || !config.auth.keys.is_empty();
-    let is_open = config.server.open && !address.ip().is_loopback();
+    let is_open = config.server.open && !address.is_local();
     let mut hosts = vec![config.server.host.clone()];
     hosts.extend(config.server.public_host());
     let mut origins = config.cors.origins.clone();

@@ -3,6 +3,8 @@
 mod binary;
 mod reload;
 mod signals;
+mod tls;
+mod unix;
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 

@@ -75,3 +75,12 @@ impl Drop for Binary {
         let _ = self.child.wait();
     }
 }
+
+/// What the binary says when it does not start.
+pub(crate) fn refused(args: &[&str]) -> String {
+    let binary = env!("CARGO_BIN_EXE_tokenfall");
+    let output = Command::new(binary).args(args).output();
+    let output = output.expect("the binary runs");
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
