@@ -126,7 +126,7 @@ async fn serve(
         () = control.tend() => {}
         () = limiter.tend() => {}
         () = reload.tend() => {}
-        () = drain(stop, &listening, config.server.drain) => {}
+        () = drain(stop, &listening, (&config.server, store.has_shared_ids())) => {}
     }
     settle(&*store, &*limiter).await;
     // Sent at once; the server itself says when it is done.
@@ -199,12 +199,22 @@ async fn settle(store: &dyn StreamStore, limiter: &dyn Limiter) {
     }
 }
 
-/// Waits for the stop, then for the streams, then for their last bytes.
+/// Waits for the stop, for those who send work to notice, for the streams, and for their last bytes.
 /// New connections are accepted meanwhile: what is unready must still be able to say so.
-async fn drain(stop: impl Future<Output = ()>, listening: &Listening, patience: Duration) {
+async fn drain(
+    stop: impl Future<Output = ()>,
+    listening: &Listening,
+    (settings, is_shared): (&Settings, bool),
+) {
     stop.await;
     tracing::info!(streams = listening.pumps.count(), "draining");
-    listening.pumps.drain(patience).await;
+    listening.pumps.leave();
+    tokio::time::sleep(settings.drain_delay).await;
+    if is_shared {
+        // Another node can take them, and by now has them sent to it.
+        listening.bodies.part();
+    }
+    listening.pumps.drain(settings.drain).await;
     listening.bodies.written(LAST_WRITES).await;
 }
 

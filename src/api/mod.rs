@@ -13,6 +13,7 @@ mod embeddings;
 mod error;
 mod fallback;
 mod follow;
+mod forwarded;
 mod health;
 mod http10;
 mod limits;
@@ -36,6 +37,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use body::Bodies;
 pub use error::ApiError;
+pub use forwarded::{TrustedProxies, TrustedProxyError};
 pub use line::Line;
 pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
@@ -55,6 +57,8 @@ pub struct State {
     pub tickets: Tickets,
     /// How others reach this server, without a slash at the end; empty if only by its address.
     pub public_url: String,
+    /// The proxies that are believed.
+    pub trusted_proxies: TrustedProxies,
     /// Limits on requests.
     pub limits: Limits,
     /// Times and forms of streams.

@@ -16,6 +16,8 @@ use crate::{
 
 /// The shortest duration, so that tests need no patience and servers do not spin.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// Nobody looks more seldom than this whether a server is ready.
+const LONGEST_DELAY: Duration = Duration::from_secs(300);
 /// Requests have some kilobytes each, and their answers' times as much again.
 const MOST_REQUESTS: usize = 1_000_000;
 /// A record has some 300 bytes.
@@ -106,6 +108,9 @@ fn durations(config: &Config) -> Result<(), Wrong> {
         ];
         all.extend(clocks.map(|(name, clock)| (format!("models[{index}].{name}"), clock)));
     }
+    if config.server.drain_delay > LONGEST_DELAY {
+        return wrong("server.drain_delay", "expected 5m at most");
+    }
     match all.into_iter().find(|(_, duration)| *duration < SHORTEST) {
         Some((key, _)) => wrong(&key, "expected a duration of at least 10ms"),
         None => Ok(()),
@@ -157,6 +162,10 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
 fn listener(config: &Config) -> Result<(), Wrong> {
     let server = &config.server;
     let is_unix = !server.unix.is_empty();
+    if server.trusted_proxies.has_unix() && !is_unix {
+        let reason = "expected `unix` only with server.unix";
+        return wrong("server.trusted_proxies", reason);
+    }
     if is_unix && server.http2 {
         let reason = "a Unix socket speaks HTTP/1.1 alone: leave out server.unix or this";
         return wrong("server.http2", reason);

@@ -6,6 +6,7 @@ use actix_web::http::Uri;
 use serde::Deserialize;
 
 use super::TlsSettings;
+use crate::api::TrustedProxies;
 
 /// The `[server]` section of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,10 +22,15 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// How others reach this server; empty if only by its address.
     pub public_url: String,
+    /// Proxies whose `X-Forwarded-*` headers count.
+    pub trusted_proxies: TrustedProxies,
     /// HTTP/2 without TLS too, for proxies that begin with it.
     pub http2: bool,
     /// Serve beyond this machine although anyone can then use the upstream's key.
     pub open: bool,
+    /// How long the server says that it is about to stop before it takes no new work.
+    #[serde(with = "humantime_serde")]
+    pub drain_delay: Duration,
     /// How long streams may go on after a stop was asked for.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,

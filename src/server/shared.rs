@@ -79,6 +79,7 @@ impl Shared {
             keyring: Keyring::new(&config.auth.keys),
             tickets: Tickets::new(&config.auth.ticket_secret)?,
             public_url: config.server.public_url.trim_end_matches('/').to_owned(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
             limits: config.limits.clone(),
             stream: Arc::new(config.stream.clone()),
             forward_headers: lower_case(&config.server.forward_headers),

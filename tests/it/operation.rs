@@ -1,6 +1,7 @@
 //! Living with a server: its settings, certificates and sockets while it runs.
 
 mod binary;
+mod forwarded;
 mod reload;
 mod signals;
 mod tls;
