@@ -38,9 +38,11 @@ pub struct Metrics {
     between: Times,
     tokens: Counters<3>,
     ends: Counters<2>,
+    cached: Counters<2>,
     open: Gauges<1>,
     attempts: Counters<1>,
     failures: Counters<2>,
+    continuations: Counters<1>,
     breaker: Gauges<1>,
     requests: Counters<2>,
     readers: Gauge,
@@ -130,9 +132,11 @@ impl Default for Metrics {
             between: Family::new_with_constructor(|| Histogram::new(BETWEEN)),
             tokens: Family::default(),
             ends: Family::default(),
+            cached: Family::default(),
             open: Family::default(),
             attempts: Family::default(),
             failures: Family::default(),
+            continuations: Family::default(),
             breaker: Family::default(),
             requests: Family::default(),
             readers: Gauge::default(),
@@ -167,6 +171,8 @@ impl Metrics {
         all.register("tokens", help, self.tokens.clone());
         let help = "Completions that have ended, by model and how";
         all.register("completions", help, self.ends.clone());
+        let help = "Completions whose answer may be shared, by model and how they are answered";
+        all.register("cache", help, self.cached.clone());
         let help = "Completions under way, by whether they have said something";
         all.register("streams_open", help, self.open.clone());
         let help = "Streams that are being written to clients";
@@ -190,6 +196,8 @@ impl Metrics {
         all.register("attempts", help, self.attempts.clone());
         let help = "Attempts that failed, by cause";
         all.register("attempt_failures", help, self.failures.clone());
+        let help = "Answers that an upstream went on with after another was lost in the middle";
+        all.register("continuations", help, self.continuations.clone());
         let help = "An upstream is asked (0), rests because it said so (1), or fails too often (2)";
         all.register("breaker_state", help, self.breaker.clone());
     }
@@ -225,6 +233,12 @@ impl Metrics {
         self.ends.get_or_create(&labels).inc();
     }
 
+    /// A completion whose answer may be shared is answered in this way.
+    pub fn cached(&self, model: &str, outcome: &str) {
+        let labels = [("model", model.to_owned()), ("outcome", outcome.to_owned())];
+        self.cached.get_or_create(&labels).inc();
+    }
+
     /// Tokens were used, of this kind; `source` says how that is known.
     pub fn tokens(&self, model: &str, (kind, source): (&str, &str), count: u64) {
         let labels = [
@@ -248,6 +262,12 @@ impl Metrics {
             ("cause", cause.to_owned()),
         ];
         self.failures.get_or_create(&labels).inc();
+    }
+
+    /// It goes on with what another one had begun.
+    pub fn continued(&self, upstream: &str) {
+        let labels = [("upstream", upstream.to_owned())];
+        self.continuations.get_or_create(&labels).inc();
     }
 
     /// Forgets every upstream's state: those that are no longer there have none.

@@ -41,6 +41,7 @@ use crate::{
                 ("x-request-id" = String, description = "The request's id, the client's own if it sent one."),
                 ("x-completion-id" = String, description = "The completion's id, which names its log."),
                 ("x-stream-ticket" = String, description = "On a stream: what opens it again without a key, as `?ticket=`."),
+                ("x-stream-cache" = Option<String>, description = "Where the model's answers may be shared: `miss` if an upstream is asked, `shared` with a request under way, `hit` if it was answered before."),
                 ("x-ratelimit-limit-requests" = Option<String>, description = "The requests per minute that the key may make, where it has such a limit; the same of tokens in `x-ratelimit-limit-tokens`."),
                 ("x-ratelimit-remaining-requests" = Option<String>, description = "How many are left; of tokens, without those that answers under way may take, in `x-ratelimit-remaining-tokens`."),
                 ("x-ratelimit-reset-requests" = Option<String>, description = "When all are there again, such as `6m0s`; of tokens in `x-ratelimit-reset-tokens`."),

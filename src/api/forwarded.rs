@@ -104,12 +104,12 @@ impl<'a> Outside<'a> {
         };
         let state = request.app_data::<Data<State>>();
         match state.map(|state| &state.trusted_proxies) {
-            Some(trusted) if trusted.trusts(peer) => shown.as_told(request, (trusted, peer)),
+            Some(trusted) if trusted.trusts(peer) => shown.told(request, (trusted, peer)),
             Some(_) | None => shown,
         }
     }
 
-    fn as_told(
+    fn told(
         self,
         request: &'a HttpRequest,
         (trusted, peer): (&TrustedProxies, Option<IpAddr>),

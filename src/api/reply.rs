@@ -35,6 +35,9 @@ pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
         0 => {}
         attempts => drop(response.insert_header(("x-stream-attempts", attempts.to_string()))),
     }
+    if let Some(outcome) = completion.cached() {
+        response.insert_header(("x-stream-cache", outcome.label()));
+    }
     add_limits(&mut response, completion.standing(), completion.headers());
     response
 }

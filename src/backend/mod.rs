@@ -3,6 +3,7 @@
 //! A backend answers one call with raw chunks and a few facts about each. It knows nothing
 //! of logs, nor which status a client gets. Start at [`Backend`].
 
+mod cache;
 pub mod cassette;
 mod error;
 mod frame;
@@ -20,14 +21,15 @@ use futures_util::{Stream, future::LocalBoxFuture};
 use serde::Deserialize;
 use std::{rc::Rc, sync::Arc};
 
+pub use cache::{CacheSettings, Pace, Share};
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
-pub use router::{Balance, ModelSettings, Route, Router, Target, is_match};
+pub use router::{Balance, ModelSettings, OnUpstreamLoss, Route, Router, Target, is_match};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 
 use crate::{
-    openai::{ChatRequest, Facts, Model},
+    openai::{ChatRequest, Facts, Model, Partial},
     wire::Plan,
 };
 
@@ -56,7 +58,7 @@ pub trait Backend {
 pub type Headers = Vec<(String, String)>;
 
 /// One request on its way to a backend.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Call {
     /// The completion's id, for backends that write their own chunks.
     pub id: String,
@@ -68,6 +70,8 @@ pub struct Call {
     pub headers: Headers,
     /// Who has to know the upstream's key.
     pub credentials: Credentials,
+    /// What was said of the answer before, by an upstream that was lost.
+    pub partial: Option<Partial>,
 }
 
 /// Who has to know the upstream's key, where none is configured.

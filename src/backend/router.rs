@@ -5,7 +5,7 @@ use std::{cell::Cell, cmp::Reverse, rc::Rc, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    Backend, BackendError, Clocks,
+    Backend, BackendError, CacheSettings, Clocks,
     health::{Health, Readiness},
     upstream::UpstreamSettings,
 };
@@ -26,6 +26,9 @@ pub struct ModelSettings {
     /// Which of the upstreams is asked first.
     #[serde(default)]
     pub balance: Balance,
+    /// What becomes of an answer whose upstream is lost in the middle.
+    #[serde(default)]
+    pub on_upstream_loss: OnUpstreamLoss,
     /// How long a connection may take.
     #[serde(with = "humantime_serde", default = "connect")]
     pub connect: Duration,
@@ -41,6 +44,9 @@ pub struct ModelSettings {
     /// The whole answer.
     #[serde(with = "humantime_serde", default = "total")]
     pub total: Duration,
+    /// Which requests may share an answer.
+    #[serde(default)]
+    pub cache: CacheSettings,
 }
 
 /// Which of several upstreams is asked first. Whoever fails before it has said anything is
@@ -56,6 +62,17 @@ pub enum Balance {
     /// The one with the fewest open answers for its weight. One that fails has few, so its
     /// failures count against it.
     LeastOpen,
+}
+
+/// What becomes of an answer whose upstream is lost after it has said something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUpstreamLoss {
+    /// It ends with an error event.
+    #[default]
+    Error,
+    /// The next upstream is asked to go on from what was said.
+    Continue,
 }
 
 fn connect() -> Duration {
@@ -108,8 +125,12 @@ pub struct Route {
     pub targets: Rc<[Target]>,
     /// Who of them is asked first.
     pub balance: Balance,
+    /// What becomes of its answers whose upstream is lost in the middle.
+    pub on_upstream_loss: OnUpstreamLoss,
     /// How long the parts of its answers may take.
     pub clocks: Clocks,
+    /// Which requests may share an answer.
+    pub cache: CacheSettings,
 }
 
 /// One of those who answer for a model.

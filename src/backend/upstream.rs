@@ -21,7 +21,7 @@ use super::{
     cassette::{Cassettes, Request, Tape},
 };
 use crate::{
-    openai::{Model, scan},
+    openai::{Continuation, Destination, Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
@@ -41,6 +41,7 @@ pub struct Upstream {
     has_credentials: bool,
     model: Option<String>,
     asks_usage: bool,
+    continuation: Continuation,
     max_event_bytes: usize,
     max_whole_bytes: usize,
     // Where exchanges are kept, if they are.
@@ -73,6 +74,7 @@ impl Upstream {
             headers: headers(settings)?,
             model: settings.model.clone(),
             asks_usage: settings.ask_usage,
+            continuation: settings.continuation,
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
             cassettes: None,
@@ -96,9 +98,12 @@ impl Upstream {
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
         let is_streaming = call.request.is_generated_as_stream();
-        let body = call
-            .request
-            .upstream_body(self.model.as_deref(), self.asks_usage);
+        let partial = call.partial.as_ref();
+        let body = call.request.upstream_body(&Destination {
+            model: self.model.as_deref(),
+            asks_usage: self.asks_usage,
+            partial: partial.map(|partial| (partial, self.continuation)),
+        });
         let expected = if is_streaming {
             "text/event-stream"
         } else {

@@ -2,8 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr2;
+use tokio::time::Instant;
 
-use super::Failure;
+use super::{Failure, pump::millis};
 use crate::{
     backend::Chunk,
     openai::scan,
@@ -20,6 +21,9 @@ pub(super) struct Framer {
     pub(super) id: Id,
     /// `sequence_number` stands in every chunk and error.
     pub(super) has_sequence: bool,
+    /// The milliseconds since then stand before every chunk and error, as an `id:`. For logs that
+    /// no client reads.
+    pub(super) since: Option<Instant>,
 }
 
 impl Framer {
@@ -72,13 +76,20 @@ impl Framer {
         const PREFIX: &[u8] = b"data: ";
         let sequence = self.has_sequence.then_some(seq.0);
         let mut frame = BytesMut::with_capacity(chunk.json.len() + 96);
+        if let Some(since) = self.since {
+            frame.put_slice(format!("id: {}\n", millis(since.elapsed())).as_bytes());
+        }
+        let start = frame.len();
         frame.put_slice(PREFIX);
         chunk
             .facts
             .rewrite(&chunk.json, self.id.as_str(), sequence, &mut frame);
         // JSON may be laid out over several lines; then each is a `data:` line of its own.
-        if memchr2(b'\r', b'\n', &frame).is_some() {
-            return data_frame(&frame[PREFIX.len()..]);
+        if memchr2(b'\r', b'\n', &frame[start..]).is_some() {
+            let lines = data_frame(&frame[start + PREFIX.len()..]);
+            frame.truncate(start);
+            frame.put_slice(&lines);
+            return frame.freeze();
         }
         frame.put_slice(b"\n\n");
         frame.freeze()

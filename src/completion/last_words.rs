@@ -10,6 +10,7 @@ pub fn last_words(log: &Log, seq: Seq) -> (Vec<Event>, End) {
     let framer = Framer {
         id: log.id().clone(),
         has_sequence: about.as_ref().is_ok_and(|about| about.has_sequence),
+        since: None,
     };
     let mut events = vec![framer.failure(&failure, seq)];
     // A completion in one piece has no sentinel behind it.

@@ -18,10 +18,11 @@ use tokio::{
 };
 
 use super::{
-    Completion, Failure,
+    CacheOutcome, Completion, Failure,
     estimate::{self, Counted},
     pump::millis,
     sink::Sink,
+    spent::{Source, Spent},
 };
 use crate::{
     metrics::{Meter, Metrics},
@@ -34,6 +35,8 @@ use crate::{
 const COUNTED_AT_ONCE: usize = 2;
 /// How long the count of an answer may take, its turn included.
 const COUNTING: Duration = Duration::from_secs(60);
+/// The same of one that another upstream is to go on with: somebody waits.
+const COUNTING_A_PART: Duration = Duration::from_secs(2);
 
 /// The `[usage]` section of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -94,25 +97,6 @@ impl Ledger {
     }
 }
 
-/// Where the figures of a record come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Source {
-    Reported,
-    Estimated,
-    None,
-}
-
-impl Source {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Estimated => "estimated",
-            Self::None => "none",
-        }
-    }
-}
-
 /// What one completion has used and taken, until it is written down.
 pub(super) struct Account {
     ledger: Ledger,
@@ -120,19 +104,13 @@ pub(super) struct Account {
     key: Option<String>,
     // The name or pattern that the model is configured under.
     route: String,
-    meter: Meter,
+    // None: nothing is written down, for others do that.
+    meter: Option<Meter>,
     started: (SystemTime, Instant),
     first_token: Option<Instant>,
     last_token: Option<Instant>,
-    upstream: Option<Rc<str>>,
-    attempts: u32,
-    // The upstream's own object, or one of ours of the same form.
-    usage: Option<Value>,
-    source: Source,
-    // The upstream did nothing for it.
-    is_free: bool,
+    spent: Spent,
     end: Option<(End, Instant)>,
-    is_written: bool,
 }
 
 #[derive(Serialize)]
@@ -149,6 +127,9 @@ struct Record<'a> {
     completion_tokens: Option<u64>,
     usage_source: Source,
     attempts: u32,
+    // How often another upstream went on.
+    continued: usize,
+    cache: Option<CacheOutcome>,
     end: &'a str,
 }
 
@@ -161,7 +142,7 @@ impl Account {
         (key, route): (Option<String>, &str),
     ) -> Self {
         Self {
-            meter: ledger.metrics.stream(route),
+            meter: Some(ledger.metrics.stream(route)),
             route: route.to_owned(),
             last_token: None,
             ledger,
@@ -169,13 +150,24 @@ impl Account {
             key,
             started: (SystemTime::now(), Instant::now()),
             first_token: None,
-            upstream: None,
-            attempts: 0,
-            usage: None,
-            source: Source::None,
-            is_free: true,
+            spent: Spent::nothing(),
             end: None,
-            is_written: false,
+        }
+    }
+
+    /// Of a log that no client knows: what it has used is written down by those it answers.
+    pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
+        Self {
+            meter: None,
+            route: String::new(),
+            last_token: None,
+            ledger,
+            completion,
+            key: None,
+            started: (SystemTime::now(), Instant::now()),
+            first_token: None,
+            spent: Spent::nothing(),
+            end: None,
         }
     }
 
@@ -186,77 +178,120 @@ impl Account {
 
     /// An upstream is asked. What another one has said before does not count.
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
-        self.attempts = self.completion.count_attempt();
+        self.completion.ask(upstream);
         self.ledger.metrics.attempt(upstream);
-        self.upstream = Some(Rc::clone(upstream));
-        (self.usage, self.source) = (None, Source::None);
-        self.is_free = false;
+        self.spent.asked();
+    }
+
+    /// It is answered so; from `source`, if that is under way.
+    pub(super) fn joined(&mut self, outcome: CacheOutcome, source: Option<Arc<Completion>>) {
+        self.completion.set_cached(outcome, source);
+        self.ledger.metrics.cached(&self.route, outcome.label());
+        self.spent.asked();
     }
 
     /// It has failed.
     pub(super) fn failed(&mut self, failure: &Failure) {
-        self.is_free = failure.is_free();
-        let upstream = self.upstream.as_deref().unwrap_or_default();
+        self.spent.failed(failure.is_free());
+        // Where others share the answer, the attempt is not this one's.
+        if self.completion.cached().is_some() {
+            return;
+        }
+        let upstream = self.completion.upstream().unwrap_or_default();
         let cause = failure.code().label();
-        self.ledger.metrics.attempt_failed(upstream, cause);
+        self.ledger.metrics.attempt_failed(&upstream, cause);
     }
 
     /// It has said something; how long that took, if it is the first.
     pub(super) fn spoke(&mut self, now: Instant) -> Option<Duration> {
+        let meter = self.meter.as_ref()?;
         if let Some(last) = self.last_token.replace(now) {
-            self.meter.next_token(now.duration_since(last));
+            meter.next_token(now.duration_since(last));
             return None;
         }
         let after = now.duration_since(self.started.1);
         self.first_token = Some(now);
-        self.meter.first_token(after);
+        meter.first_token(after);
         Some(after)
+    }
+
+    /// The answer has been heard of.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.first_token.is_some()
     }
 
     /// It has said what was used up to now.
     pub(super) fn reported(&mut self, usage: &Bytes) {
-        if let Ok(usage) = serde_json::from_slice(usage) {
-            (self.usage, self.source) = (Some(usage), Source::Reported);
+        self.spent.reported(usage);
+    }
+
+    /// What was used of several upstreams together; `None` if one has made it all.
+    pub(super) fn sum(&self) -> Option<Value> {
+        self.spent.sum()
+    }
+
+    /// What was used, as far as it is known: of all upstreams that had a part in the answer.
+    pub(super) fn usage(&self) -> Option<Value> {
+        self.spent.total()
+    }
+
+    /// It was lost in the middle, and another upstream is asked to go on. How many tokens of the
+    /// answer there are, `or_else` so many where they are not counted.
+    pub(super) async fn lost(&mut self, request: &ChatRequest, or_else: u64) -> u64 {
+        let count = timeout(
+            COUNTING_A_PART,
+            self.ledger.count(request, &self.completion),
+        );
+        let counted = count.await.ok().flatten();
+        if let Some(counted) = &counted
+            && !self.spent.is_known()
+        {
+            self.spent.counted(counted);
         }
+        let said = counted.map_or(or_else, |counted| counted.answer);
+        self.spent.lost(said);
+        said
     }
 
-    /// What was used, as far as it is known.
-    pub(super) fn usage(&self) -> Option<&Value> {
-        self.usage.as_ref()
+    /// After this event comes what another upstream says.
+    pub(super) fn continued(&mut self, after: u64) {
+        let upstream = self.completion.upstream().unwrap_or_default();
+        self.ledger.metrics.continued(&upstream);
+        self.completion.go_on(after);
     }
 
-    /// It is over. How long it took.
-    pub(super) fn ended(&mut self, end: End) -> Duration {
+    /// It is over. How long it took, if that is to be told.
+    pub(super) fn ended(&mut self, end: End) -> Option<Duration> {
         let now = Instant::now();
         self.end = Some((end, now));
-        now.duration_since(self.started.1)
+        let took = now.duration_since(self.started.1);
+        self.meter.as_ref().map(|_| took)
     }
 
     /// What is told of it beside what it says.
     pub(super) fn aside(&self) -> Bytes {
-        let mut aside = json!({"attempts": self.attempts});
-        if let Some(usage) = &self.usage {
-            aside["usage"] = usage.clone();
-            aside["usage_source"] = json!(self.source);
-        } else if self.end.is_some() {
-            aside["usage_source"] = json!(self.source);
+        let mut aside = json!({"attempts": self.completion.attempts()});
+        let usage = self.usage();
+        if usage.is_some() || self.end.is_some() {
+            aside["usage_source"] = json!(self.spent.source());
+        }
+        if let Some(usage) = usage {
+            aside["usage"] = usage;
+        }
+        let seams = self.completion.seams();
+        if !seams.is_empty() {
+            aside["continued_after"] = json!(seams);
         }
         aside.to_string().into()
     }
 
     /// Counts what was used, unless that is known.
     pub(super) async fn count(&mut self, request: &ChatRequest) {
-        if self.source != Source::None || self.is_free {
+        if self.spent.is_known() || self.meter.is_none() {
             return;
         }
         if let Some(counted) = self.ledger.count(request, &self.completion).await {
-            let Counted { prompt, answer } = counted;
-            self.usage = Some(json!({
-                "prompt_tokens": prompt,
-                "completion_tokens": answer,
-                "total_tokens": prompt + answer,
-            }));
-            self.source = Source::Estimated;
+            self.spent.counted(&counted);
         }
     }
 
@@ -267,9 +302,10 @@ impl Account {
     }
 
     fn write(&mut self) {
-        if std::mem::replace(&mut self.is_written, true) {
+        // Written once.
+        let Some(meter) = self.meter.take() else {
             return;
-        }
+        };
         let log = &self.completion.log;
         log.settle(self.aside());
         let now = Instant::now();
@@ -280,26 +316,34 @@ impl Account {
         };
         let started_ms = since_1970(self.started.0);
         let after = |at: Instant| millis(at.duration_since(self.started.1));
-        let tokens = |key| self.usage.as_ref()?.get(key)?.as_u64();
+        let upstream = self.completion.upstream();
+        let usage = self.usage();
+        let tokens = |key| usage.as_ref()?.get(key)?.as_u64();
         let record = Record {
             id: log.id().as_str(),
             key: self.key.as_deref(),
             model: &self.completion.about.model,
-            upstream: self.upstream.as_deref(),
+            upstream: upstream.as_deref(),
             started_ms,
             first_token_ms: self.first_token.map(|at| started_ms + after(at)),
             ended_ms: started_ms + after(ended),
             prompt_tokens: tokens("prompt_tokens"),
             completion_tokens: tokens("completion_tokens"),
-            usage_source: self.source,
-            attempts: self.attempts,
+            usage_source: self.spent.source(),
+            attempts: self.completion.attempts(),
+            continued: self.completion.seams().len(),
+            cache: self.completion.cached(),
             end: label,
         };
         record.log(after(ended), self.first_token.map(after));
         let metrics = &self.ledger.metrics;
         metrics.ended(&self.route, label);
-        self.meter.ended(self.first_token.is_some());
-        let source = self.source.label();
+        meter.ended(self.first_token.is_some());
+        // Tokens of others are not used again.
+        let source = match record.cache {
+            Some(CacheOutcome::Shared | CacheOutcome::Hit) => "cached",
+            Some(CacheOutcome::Miss) | None => self.spent.source().label(),
+        };
         for (kind, count) in [
             ("prompt", record.prompt_tokens),
             ("completion", record.completion_tokens),
@@ -329,6 +373,8 @@ impl Record<'_> {
             prompt_tokens = self.prompt_tokens,
             completion_tokens = self.completion_tokens,
             attempts = self.attempts,
+            continued = self.continued,
+            cache = self.cache.map(CacheOutcome::label),
             "completion ended"
         );
     }

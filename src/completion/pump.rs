@@ -1,12 +1,11 @@
 //! From a backend into a log: the one place where a stream ends.
 //!
-//! Start at [`Pump::run`]. Whatever happens (an upstream that fails in any way, a clock, a
+//! Start at [`Pump::run`]; how an answer is come by is `relay.rs`. Whatever happens (an upstream that fails in any way, a clock, a
 //! client that leaves, a stop of the server, a panic, a lost task), [`Pump::finish`] runs
 //! exactly once and the log ends in a way that is told.
 
-use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     select,
@@ -15,19 +14,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Failure, Shared,
-    demand::of_usage,
-    frame::Framer,
-    ledger::Account,
-    progress::{Incomplete, Progress},
-    release::Release,
-    stored::Kept,
-    view,
+    Code, Failure, Shared, cache::Fingerprint, demand::of_usage, frame::Framer, ledger::Account,
+    progress::Progress, relay::late, release::Release, stored::Kept, view,
 };
 use crate::{
     access::Reservation,
-    backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, Route, Step, Target},
-    stream::{End, Event, Kind, Lookup, Producer, StoreError},
+    backend::{Call, Route},
+    stream::{End, Lookup, Producer, StoreError},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
@@ -40,20 +33,22 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 
 /// One answer on its way into its log.
 pub(super) struct Pump {
-    producer: Option<Producer>,
+    pub(super) producer: Option<Producer>,
     // Settled once the log has ended, or when the pump is lost.
-    account: Account,
-    framer: Framer,
-    route: Route,
-    call: Rc<Call>,
-    progress: Progress,
+    pub(super) account: Account,
+    pub(super) framer: Framer,
+    pub(super) route: Route,
+    pub(super) call: Rc<Call>,
+    pub(super) progress: Progress,
     // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
-    is_closed: bool,
+    pub(super) is_closed: bool,
     // What is held back while another upstream may still be asked.
-    release: Release,
-    shared: Shared,
+    pub(super) release: Release,
+    pub(super) shared: Shared,
     // What it takes of its key's limits until its end.
     reservation: Option<Reservation>,
+    // The request may share its answer.
+    pub(super) print: Option<Fingerprint>,
 }
 
 impl Pump {
@@ -68,6 +63,7 @@ impl Pump {
             framer: Framer {
                 id: producer.log().id().clone(),
                 has_sequence: call.request.params.include_sequence == Some(true),
+                since: None,
             },
             producer: Some(producer),
             account,
@@ -78,7 +74,20 @@ impl Pump {
             release: Release::new(true),
             shared,
             reservation: None,
+            print: None,
         }
+    }
+
+    /// The same of a request that may share its answer, if it is known by something.
+    pub(super) fn sharing(mut self, print: Option<Fingerprint>) -> Self {
+        self.print = print;
+        self
+    }
+
+    /// The same into a log that no client reads, with the time of each chunk from now on.
+    pub(super) fn stamping(mut self) -> Self {
+        self.framer.since = Some(Instant::now());
+        self
     }
 
     /// The same, with what it takes of its key's limits.
@@ -130,202 +139,8 @@ impl Pump {
         }
     }
 
-    /// Moves an answer into the log: that of the first upstream which begins one. What is left of a
-    /// stream after its sentinel is returned.
-    async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
-        let mut targets = self.route.order().into_iter().peekable();
-        loop {
-            let Some(target) = targets.next() else {
-                return Err(Failure::internal());
-            };
-            let is_last = targets.peek().is_none();
-            self.release = Release::new(is_last);
-            self.account.asked(&target.label);
-            self.keep_aside();
-            let mut attempt = target.health.begin();
-            let failure = match self.attempt(&target, &mut attempt).await {
-                Ok(rest) => return Ok(rest),
-                Err(failure) => failure,
-            };
-            self.account.failed(&failure);
-            if failure.is_upstreams() {
-                attempt.bad(failure.retry_after());
-            }
-            if is_last || self.release.is_released() || !failure.is_upstreams() {
-                return Err(failure);
-            }
-            let (id, upstream) = (self.account.completion().log.id(), &*target.label);
-            tracing::warn!(%id, upstream, code = failure.code().label(), "the next upstream is asked");
-            self.progress = Progress::new(self.call.request.choices());
-        }
-    }
-
-    /// Moves one upstream's answer into the log.
-    async fn attempt(
-        &mut self,
-        target: &Target,
-        attempt: &mut Attempt,
-    ) -> Result<Option<Chunks>, Failure> {
-        let clocks = self.route.clocks;
-        // A whole reply comes when all of it is made.
-        let first_chunk = match self.call.request.is_generated_as_stream() {
-            true => clocks.first_chunk,
-            false => clocks.total,
-        };
-        let mut deadline = pin!(sleep(first_chunk));
-        let answer = select! {
-            biased;
-            answer = target.backend.open(Rc::clone(&self.call)) => answer?,
-            () = &mut deadline => return Err(late("the first chunk", first_chunk)),
-        };
-        self.release
-            .head(self.account.completion(), answer.headers, answer.plan);
-        let mut chunks = match answer.body {
-            Body::Chunks(chunks) => chunks,
-            Body::Whole(chunk) => {
-                self.append_whole(&chunk)?;
-                attempt.good();
-                return Ok(None);
-            }
-            Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
-        };
-        let mut has_begun = false;
-        loop {
-            let step = select! {
-                biased;
-                step = chunks.next() => step,
-                () = &mut deadline => {
-                    // A lingering upstream that has finished has said all there is.
-                    let late = match has_begun {
-                        true => late("the next chunk with content", clocks.between),
-                        false => late("the first chunk", first_chunk),
-                    };
-                    self.progress.at_eof().map_err(|Incomplete| late)?;
-                    return self.flush().map(|()| None);
-                }
-            };
-            match step {
-                Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
-                Some(Ok(Step::Done)) => {
-                    self.progress.at_done().map_err(truncated)?;
-                    return self.flush().map(|()| Some(chunks));
-                }
-                Some(Err(BackendError::Truncated(_))) | None => {
-                    self.progress.at_eof().map_err(truncated)?;
-                    return self.flush().map(|()| None);
-                }
-                Some(Err(error)) => return Err(error.into()),
-            }
-            if self.progress.first_content().is_some() {
-                attempt.good();
-            }
-            has_begun = true;
-            let next = self.progress.deadline(&clocks, Instant::now());
-            deadline.as_mut().reset(next);
-        }
-    }
-
-    fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
-        let facts = &chunk.facts;
-        if let Some(error) = facts.error.clone() {
-            return Err(Failure::reported(&chunk.json[error]));
-        }
-        let now = Instant::now();
-        self.progress.note(facts, now);
-        if facts.has_content {
-            self.spoke(now);
-        }
-        if let Some(usage) = facts.usage.clone() {
-            self.account.reported(&chunk.json.slice(usage));
-            self.keep_aside();
-        }
-        let has_failed = facts.choice_failed.then(|| {
-            let message = "The upstream reported an error in one of the choices.";
-            Failure::new(Code::UpstreamError, message)
-        });
-        if facts.is_usage_only() && !self.call.request.includes_usage() {
-            return Ok(());
-        }
-        if facts.has_content || !self.release.hold(chunk) {
-            self.flush()?;
-            self.append_chunk(chunk)?;
-        }
-        has_failed.map_or(Ok(()), Err)
-    }
-
-    /// From here on the answer is this upstream's: what was held back goes out.
-    fn flush(&mut self) -> Result<(), Failure> {
-        for chunk in self.release.release(self.account.completion()) {
-            self.append_chunk(&chunk)?;
-        }
-        Ok(())
-    }
-
-    fn append_chunk(&mut self, chunk: &Chunk) -> Result<(), Failure> {
-        let Some(producer) = &mut self.producer else {
-            return Err(Failure::internal());
-        };
-        let event = self.framer.chunk(chunk, producer.next_seq());
-        Ok(producer.append(event)?)
-    }
-
-    fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
-        if let Some(error) = chunk.facts.error.clone() {
-            return Err(Failure::reported(&chunk.json[error]));
-        }
-        if chunk.facts.seen == 0 {
-            let message = "The upstream sent a completion without choices.";
-            return Err(Failure::new(Code::UpstreamMalformed, message));
-        }
-        if let Some(usage) = chunk.facts.usage.clone() {
-            self.account.reported(&chunk.json.slice(usage));
-            self.keep_aside();
-        }
-        self.flush()?;
-        self.append_event(self.framer.whole(chunk))?;
-        self.is_closed = true;
-        Ok(())
-    }
-
-    /// Bytes that are not looked at: whatever they are is what was asked for.
-    async fn append_raw(&mut self, mut frames: Frames) -> Result<(), Failure> {
-        let is_stream = self.call.request.is_generated_as_stream();
-        let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
-        let mut whole = BytesMut::new();
-        self.flush()?;
-        while let Some(frame) = frames.next().await {
-            self.spoke(Instant::now());
-            match is_stream {
-                true => self.append_event(Event { kind, frame })?,
-                false => whole.extend_from_slice(&frame),
-            }
-        }
-        if !is_stream {
-            let frame = whole.freeze();
-            self.append_event(Event { kind, frame })?;
-        }
-        self.is_closed = true;
-        Ok(())
-    }
-
-    fn append_event(&mut self, event: Event) -> Result<(), Failure> {
-        let Some(producer) = &mut self.producer else {
-            return Err(Failure::internal());
-        };
-        Ok(producer.append(event)?)
-    }
-
-    /// The answer has said something.
-    fn spoke(&mut self, now: Instant) {
-        let Some(after) = self.account.spoke(now) else {
-            return;
-        };
-        let id = self.account.completion().log.id();
-        self.shared.activity.first_token(id, millis(after));
-    }
-
     /// What is told of the completion beside what it says.
-    fn keep_aside(&mut self) {
+    pub(super) fn keep_aside(&mut self) {
         if let Some(producer) = &mut self.producer {
             producer.keep_aside(self.account.aside());
         }
@@ -355,7 +170,9 @@ impl Pump {
         let done = (!self.is_closed).then(Framer::done);
         let last = failure.into_iter().chain(done);
         producer.finish(last, end.clone());
-        let took = self.account.ended(end.clone());
+        let Some(took) = self.account.ended(end.clone()) else {
+            return;
+        };
         let id = self.account.completion().log.id();
         self.shared.activity.ended(id, end.label(), millis(took));
     }
@@ -366,8 +183,11 @@ impl Pump {
         let Some(reservation) = self.reservation.take() else {
             return;
         };
-        let has_begun = self.progress.first_content().is_some();
-        match (self.account.usage().and_then(of_usage), end) {
+        if !self.account.completion().pays(end) {
+            return reservation.settle(0);
+        }
+        let has_begun = self.account.has_spoken();
+        match (self.account.usage().as_ref().and_then(of_usage), end) {
             (Some(tokens), _) => reservation.settle(tokens),
             (None, End::Failed(_)) if !has_begun => reservation.settle(0),
             (None, End::Completed | End::Failed(_) | End::Cancelled) => {}
@@ -435,14 +255,4 @@ impl Drop for Pump {
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn truncated(_: Incomplete) -> Failure {
-    let message = "The upstream's answer ended before every choice had finished.";
-    Failure::new(Code::UpstreamTruncated, message)
-}
-
-pub(super) fn late(what: &str, limit: Duration) -> Failure {
-    let message = format!("The upstream took longer than {limit:?} for {what}.");
-    Failure::new(Code::UpstreamTimeout, message)
 }

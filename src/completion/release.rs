@@ -22,6 +22,8 @@ pub(super) enum Release {
         /// Headers for the client, and what is done to the reply.
         head: Option<(Headers, Option<Arc<Plan>>)>,
     },
+    /// It goes on with what another upstream has begun: of that nothing is said again.
+    Joining,
     /// It is the answer.
     Released,
 }
@@ -47,17 +49,20 @@ impl Release {
     pub(super) fn head(&mut self, to: &Completion, headers: Headers, plan: Option<Arc<Plan>>) {
         match self {
             Self::Held { head, .. } => *head = Some((headers, plan)),
+            Self::Joining => {}
             Self::Released => to.set_head(headers, plan),
         }
     }
 
-    /// Holds a chunk without content back; `false` if it goes out instead.
+    /// Holds a chunk without content back, or drops it; `false` if it goes out instead.
     pub(super) fn hold(&mut self, chunk: &Chunk) -> bool {
         match self {
             Self::Held { chunks, .. } if chunks.len() < MAX_HELD => {
                 chunks.push(chunk.clone());
                 true
             }
+            // A role, before the text; how an answer ends is no repetition.
+            Self::Joining => chunk.facts.finished == 0 && chunk.facts.usage.is_none(),
             Self::Held { .. } | Self::Released => false,
         }
     }
@@ -71,7 +76,7 @@ impl Release {
                 }
                 chunks
             }
-            Self::Released => Vec::new(),
+            Self::Joining | Self::Released => Vec::new(),
         }
     }
 }

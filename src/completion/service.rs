@@ -2,10 +2,7 @@
 
 use std::{
     rc::Rc,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -14,24 +11,24 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    About, Activity, Claims, Code, Failure, Pumps, Stored,
+    About, Activity, Cache, Claims, Code, Completion, Failure, Pumps, Stored,
+    cache::Fingerprint,
     claims::{Claim, is_void},
     demand::{check_model, may_use},
-    fold::{fold, parse},
+    fold::fold,
     ledger::{Account, Ledger},
     pump::Pump,
     unfilled::Unfilled,
 };
 use crate::{
-    access::{Admission, Key, Standing},
+    access::{Admission, Key},
     backend::{BackendError, Call, Credentials, Headers, Identity, Router},
     metrics::Metrics,
     openai::{ChatRequest, Model},
     stream::{
-        Cursor, Grace, Id, Kind, Log, Lookup, OnDisconnect, Owner, Producer, Reader, Settings,
-        Spec, StreamStore,
+        Cursor, Grace, Id, Kind, Lookup, OnDisconnect, Owner, Producer, Reader, Settings, Spec,
+        StreamStore,
     },
-    wire::Plan,
 };
 
 /// The completions, as one worker thread sees them.
@@ -51,6 +48,8 @@ pub struct Shared {
     pub pumps: Pumps,
     /// Idempotency keys.
     pub claims: Arc<Claims>,
+    /// Answers that may be shared.
+    pub cache: Arc<Cache>,
     /// Completions that were asked to be kept.
     pub stored: Arc<Stored>,
     /// What happens.
@@ -93,79 +92,6 @@ pub struct Ask {
     pub can_resume: bool,
     /// The same key and body again are this completion.
     pub idempotency_key: Option<String>,
-}
-
-/// One completion and, where it is made here, what is not in its log.
-#[derive(Debug)]
-pub struct Completion {
-    /// Its log.
-    pub log: Arc<Log>,
-    /// What the log is of.
-    pub about: About,
-    // The backend's headers for the client, and what is done to the reply to the request that
-    // made it.
-    head: OnceLock<(Headers, Option<Arc<Plan>>)>,
-    failure: OnceLock<Failure>,
-    attempts: AtomicU32,
-    standing: Option<Standing>,
-}
-
-impl Completion {
-    fn new(log: Arc<Log>, about: About, standing: Option<Standing>) -> Self {
-        Self {
-            standing,
-            log,
-            about,
-            head: OnceLock::new(),
-            failure: OnceLock::new(),
-            attempts: AtomicU32::new(0),
-        }
-    }
-
-    /// How many upstreams were asked up to now; 0 where it is not made here.
-    pub fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn count_attempt(&self) -> u32 {
-        self.attempts.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// What was left of the limits of the key when it was made here, if it has any.
-    pub fn standing(&self) -> Option<Standing> {
-        self.standing
-    }
-
-    /// The backend's headers for the client, once they are there.
-    pub fn headers(&self) -> &[(String, String)] {
-        self.head.get().map_or(&[], |(headers, _)| headers)
-    }
-
-    /// What is done to the bytes of the reply to the request that made it.
-    pub fn plan(&self) -> Option<&Arc<Plan>> {
-        self.head.get()?.1.as_ref()
-    }
-
-    /// Why it failed, if it did.
-    pub fn failure(&self) -> Option<Failure> {
-        if let Some(failure) = self.failure.get() {
-            return Some(failure.clone());
-        }
-        let (events, end) = self.log.snapshot();
-        let failure = events.iter().find(|event| event.kind == Kind::Failure)?;
-        let json = serde_json::to_vec(&parse(failure).ok()?).ok()?;
-        Some(Failure::logged(end?.label(), json.into()))
-    }
-
-    pub(super) fn set_head(&self, headers: Headers, plan: Option<Arc<Plan>>) {
-        // The first answer's count; there is no other yet.
-        let _ = self.head.set((headers, plan));
-    }
-
-    pub(super) fn set_failure(&self, failure: Failure) {
-        // A completion fails once.
-        let _ = self.failure.set(failure);
-    }
 }
 
 impl Service {
@@ -230,10 +156,12 @@ impl Service {
             request: ask.request,
             headers: ask.headers,
             credentials: ask.credentials,
+            partial: None,
         });
         let shared = self.shared.clone();
+        let print = Fingerprint::of(ask.owner, route, &call);
         let pump = Pump::new(producer, account, route.clone(), call, shared);
-        let pump = pump.holding(reservation);
+        let pump = pump.holding(reservation).sharing(print);
         let pumps = &self.shared.pumps;
         pumps.spawn(pump.run(pumps.stopping()));
         Ok(Started { completion, reader })
@@ -431,7 +359,7 @@ pub(super) fn unknown_model(name: &str) -> Failure {
     Failure::new(Code::ModelNotFound, message)
 }
 
-fn random_identity() -> Result<Identity, Failure> {
+pub(super) fn random_identity() -> Result<Identity, Failure> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|_| Failure::internal())?;
     Ok(Identity { id, created: now() })

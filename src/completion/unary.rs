@@ -11,7 +11,8 @@ use tokio::{
 use super::{
     Failure, Service,
     demand::{check_model, of_task, of_usage},
-    pump::{late, millis},
+    pump::millis,
+    relay::late,
     service::unknown_model,
 };
 use crate::{

@@ -16,6 +16,7 @@ impl Unfilled {
             framer: Framer {
                 id: producer.log().id().clone(),
                 has_sequence,
+                since: None,
             },
             producer: Some(producer),
         }

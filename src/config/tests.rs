@@ -13,7 +13,7 @@ fn the_defaults_alone_are_a_configuration() {
     assert!(config.is_all_mock());
 }
 
-const WRONG: [(&str, &[&str]); 25] = [
+const WRONG: [(&str, &[&str]); 30] = [
     (
         "[server]\n\nport = \"x\"",
         &["config:3: server.port: ", "\"x\"", "u16"],
@@ -96,6 +96,33 @@ const WRONG: [(&str, &[&str]); 25] = [
             "config:3: models[0].upstreams[0].key_env: ",
             "no variable `NO`",
         ],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nmock = true\ncache = { share = \"finished\" }",
+        &["config:4: models[0].cache.share: ", "expected `off`"],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\" }]\ncache = { share = \"in_flight\", lifetime = \"6m\" }",
+        &[
+            "config:4: models[0].cache.lifetime: ",
+            "stream.retention, which is 300s",
+        ],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\" }]\ncache = { lifetime = \"1ms\" }",
+        &["config:4: models[0].cache.lifetime: ", "at least 10ms"],
+    ),
+    (
+        "[[models]]\nname = \"*\"\nupstreams = [{ base_url = \"http://x\" }]\ncache = { share = \"always\" }",
+        &[
+            "config:4: models[0].cache.share: ",
+            "`always`",
+            "`in_flight`",
+        ],
+    ),
+    (
+        "[stream]\nmax_cached_answers = 0",
+        &["config:2: stream.max_cached_answers: ", "at least 1"],
     ),
     (
         "[auth]\nkeys = [{ name = \"a\" }]",

@@ -6,6 +6,7 @@ use super::Config;
 use crate::{
     access::KeySettings,
     backend::{
+        ModelSettings, Share,
         cassette::OnMiss,
         mock::check_speed,
         upstream::{Limits, Upstream, UpstreamSettings},
@@ -107,6 +108,11 @@ fn durations(config: &Config) -> Result<(), Wrong> {
             ("total", model.total),
         ];
         all.extend(clocks.map(|(name, clock)| (format!("models[{index}].{name}"), clock)));
+        let lifetime = model
+            .cache
+            .lifetime
+            .map(|lifetime| ("cache.lifetime", lifetime));
+        all.extend(lifetime.map(|(name, time)| (format!("models[{index}].{name}"), time)));
     }
     if config.server.drain_delay > LONGEST_DELAY {
         return wrong("server.drain_delay", "expected 5m at most");
@@ -146,6 +152,7 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
     for (key, count) in [
         ("limits.connections", limits.connections),
         ("limits.streams", limits.streams),
+        ("stream.max_cached_answers", stream.max_cached_answers),
     ] {
         if count == 0 {
             return wrong(key, "expected at least 1");
@@ -216,6 +223,7 @@ fn models(config: &Config) -> Result<(), Wrong> {
             let reason = format!("expected {MOST_UPSTREAMS} at most");
             return wrong(&key("upstreams"), reason);
         }
+        cache(config, model).or_else(|(member, reason)| wrong(&key(member), reason))?;
         let limits = Limits {
             event_bytes: config.stream.event_bytes,
             whole_bytes: config.stream.log_bytes,
@@ -226,6 +234,25 @@ fn models(config: &Config) -> Result<(), Wrong> {
                 return wrong(&key, error.reason);
             }
         }
+    }
+    Ok(())
+}
+
+/// Whether a model's answers can be shared as is said; the member of its entry, and why not.
+fn cache(config: &Config, model: &ModelSettings) -> Result<(), (&'static str, String)> {
+    let cache = &model.cache;
+    if cache.share == Share::Off {
+        return Ok(());
+    }
+    if model.mock || !config.mock.cassettes.is_empty() {
+        let reason =
+            "expected `off` for the mock and beside mock.cassettes, whose answers cost nothing";
+        return Err(("cache.share", reason.to_owned()));
+    }
+    let retention = config.stream.retention;
+    if cache.lifetime.is_some_and(|lifetime| lifetime > retention) {
+        let reason = format!("expected at most stream.retention, which is {retention:?}");
+        return Err(("cache.lifetime", reason));
     }
     Ok(())
 }

@@ -46,6 +46,9 @@ pub struct ChatCompletionView {
     /// How many upstreams were tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
+    /// After which events (counted from 1) another upstream went on, where one was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continued_after: Option<Vec<u64>>,
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::json::{JsonError, Kind, Walk};
+use super::{
+    json::{JsonError, Kind, Walk},
+    partial::GoesOn,
+};
 
 /// Fields that only this server understands.
 const OWN: [&[u8]; 2] = [b"background", b"include_sequence"];
@@ -21,6 +24,8 @@ pub(super) struct Edits<'a> {
     pub(super) asks_usage: bool,
     /// A stream is asked for, whatever the client wrote.
     pub(super) sets_stream: bool,
+    /// What was said before is gone on with.
+    pub(super) goes_on: Option<GoesOn<'a>>,
 }
 
 /// The body without our own fields and with these edits. White space around members is
@@ -37,6 +42,11 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
         let kind = walk.peek();
         let (_, value) = walk.value()?;
         let bytes = &body[member.start..value.end];
+        let goes_on = edits.goes_on.as_ref();
+        if let Some(text) = goes_on.and_then(|to| to.member(member.key, &body[value.clone()])) {
+            members.extend((!text.is_empty()).then_some(Cow::Owned(text)));
+            return Ok(());
+        }
         let text = match (member.key, edits.model) {
             (key, _) if OWN.contains(&key) => return Ok(()),
             (b"stream", _) if edits.sets_stream => return Ok(()),
@@ -62,6 +72,8 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
     if edits.sets_stream {
         members.push(Cow::Borrowed(br#""stream":true"#));
     }
+    let added = edits.goes_on.and_then(|to| to.added());
+    members.extend(added.map(Cow::Borrowed));
     if wants_usage {
         let options = [br#""stream_options":{"#, USAGE, b"}"].concat();
         members.push(Cow::Owned(options));
@@ -100,7 +112,7 @@ mod tests {
         let edits = Edits {
             model,
             asks_usage,
-            sets_stream: false,
+            ..Edits::default()
         };
         let bytes = upstream_body(body.as_bytes(), edits).expect("an object");
         String::from_utf8(bytes.to_vec()).expect("UTF-8")

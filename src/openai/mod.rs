@@ -8,12 +8,14 @@ mod edit;
 mod embedding;
 mod error;
 mod form;
+mod identity;
 mod int;
 pub mod json;
 mod message;
 mod model;
 mod moderation;
 pub mod object;
+mod partial;
 mod request;
 mod scan;
 mod text;
@@ -35,7 +37,8 @@ pub use moderation::{
     CATEGORIES, Category, Moderation, ModerationInput, ModerationParams, ModerationPart,
     ModerationResult,
 };
-pub use request::{ChatParams, ChatRequest, MAX_CHOICES, Stop, StreamOptions};
+pub use partial::{Continuation, Partial};
+pub use request::{ChatParams, ChatRequest, Destination, MAX_CHOICES, Stop, StreamOptions};
 pub use scan::{Facts, scan};
 pub use text::{TextChoice, TextCompletion, TextCompletionView, TextParams};
 pub use text_input::TextInput;

@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
 use super::{
-    Form, Int, Invalid, Message, TextParams,
+    Continuation, Form, Int, Invalid, Message, Partial, TextParams,
     edit::{self, Edits},
     json::Walk,
     object::{self, Object},
+    partial::GoesOn,
 };
 
 /// The most choices that one request may ask for, as OpenAI has it.
@@ -130,6 +131,17 @@ impl<'de> Deserialize<'de> for Stop {
     }
 }
 
+/// What an upstream wants to have changed of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Destination<'a> {
+    /// The model's name there, when it has another.
+    pub model: Option<&'a str>,
+    /// The usage chunk of every stream is asked for.
+    pub asks_usage: bool,
+    /// What it is to go on with, and how it is told.
+    pub partial: Option<(&'a Partial, Continuation)>,
+}
+
 /// A valid request and the bytes it came in.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
@@ -206,19 +218,43 @@ impl ChatRequest {
         limit.map(|limit| usize::try_from(limit.get()).unwrap_or(usize::MAX))
     }
 
+    /// The same as a stream that shows all there is and is kept nowhere: what several requests can
+    /// be answered from that differ in that alone.
+    pub fn to_shared(&self) -> Self {
+        let mut shared = self.clone();
+        let edits = Edits {
+            sets_stream: true,
+            ..Edits::default()
+        };
+        // A body that was parsed is an object.
+        shared.body = edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone());
+        let params = &mut shared.params;
+        params.stream = Some(true);
+        (params.background, params.include_sequence) = (None, None);
+        (params.store, params.metadata) = (None, None);
+        params.stream_options.get_or_insert_default().include_usage = Some(true);
+        shared
+    }
+
     /// The bytes of the body as it came.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
     /// The body for an upstream: as it came, but without our own fields, with the model's
-    /// name there and, for a stream if `asks_usage`, with the usage chunk asked for.
-    pub fn upstream_body(&self, model: Option<&str>, asks_usage: bool) -> Bytes {
+    /// name there, for a stream if `asks_usage` with the usage chunk asked for, and with what was
+    /// said before.
+    pub fn upstream_body(&self, to: &Destination<'_>) -> Bytes {
         let is_stream = self.is_generated_as_stream();
         let edits = Edits {
-            model,
-            asks_usage: asks_usage && is_stream,
+            model: to.model,
+            asks_usage: to.asks_usage && is_stream,
             sets_stream: is_stream && !self.is_streaming(),
+            goes_on: to.partial.map(|(partial, continuation)| GoesOn {
+                partial,
+                continuation,
+                form: self.form(),
+            }),
         };
         // A body that was parsed is an object, and so are its stream options.
         edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())

@@ -21,6 +21,8 @@ pub struct Facts {
     pub finished: u128,
     /// A choice carries an `error`, or finished for the reason `error`.
     pub choice_failed: bool,
+    /// A choice finished before it had said all: for the reason `length` or `content_filter`.
+    pub is_cut_short: bool,
     /// A delta holds more than a role: text, reasoning, a refusal, a tool call.
     pub has_content: bool,
     /// The value of `usage`, when it is an object.
@@ -202,7 +204,9 @@ fn index_bit(walk: &mut Walk<'_>) -> Result<u128, JsonError> {
 
 fn finish(walk: &mut Walk<'_>, facts: &mut Facts) -> Result<bool, JsonError> {
     let (kind, range) = walk.value()?;
-    facts.choice_failed |= walk.slice(&range) == b"\"error\"";
+    let reason = walk.slice(&range);
+    facts.choice_failed |= reason == b"\"error\"";
+    facts.is_cut_short |= matches!(reason, b"\"length\"" | b"\"content_filter\"");
     Ok(kind.is_something())
 }
 

@@ -5,7 +5,8 @@ use std::{rc::Rc, sync::Arc};
 use super::shared::Shared;
 use crate::{
     backend::{
-        Backend, Balance, Clocks, Health, ModelSettings, Route, Router, Target,
+        Backend, Balance, CacheSettings, Clocks, Health, ModelSettings, OnUpstreamLoss, Route,
+        Router, Target,
         cassette::Recording,
         mock::Mock,
         upstream::{Limits, Upstream, UpstreamSettings, UpstreamSettingsError},
@@ -58,7 +59,9 @@ impl Shared {
             name: name.to_owned(),
             targets: [target].into(),
             balance: Balance::Ordered,
+            on_upstream_loss: OnUpstreamLoss::Error,
             clocks,
+            cache: CacheSettings::default(),
         }
     }
 
@@ -87,7 +90,9 @@ impl Shared {
             name: model.name.clone(),
             targets: targets.collect::<Result<_, _>>()?,
             balance: model.balance,
+            on_upstream_loss: model.on_upstream_loss,
             clocks: model.clocks(),
+            cache: model.cache,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         cassette::{Cassettes, OnMiss},
         mock::Control,
     },
-    completion::{self, Activity, Claims, Ledger, Pumps, Sink, Stored},
+    completion::{self, Activity, Cache, Claims, Ledger, Pumps, Sink, Stored},
     config::Config,
     metrics::Metrics,
     stream::{
@@ -91,6 +91,7 @@ impl Shared {
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
+            cache: Arc::new(cache(config, &*store)),
             stored: Arc::new(stored(config, &*store)),
             store,
             settings: Arc::clone(&state.stream),
@@ -198,6 +199,17 @@ fn claims(config: &Config, store: &dyn StreamStore) -> Claims {
         (StoreKind::Redis, OnUnavailable::Refuse) | (StoreKind::Memory, _) => None,
     };
     Claims::new(store.shelf("idempotency", limits), own)
+}
+
+/// The answers that may be shared. Where finished ones are is forgotten with their streams.
+fn cache(config: &Config, store: &dyn StreamStore) -> Cache {
+    let max = config.stream.max_cached_answers;
+    let limits = ShelfLimits {
+        max,
+        max_bytes: usize::MAX,
+        keep: config.stream.retention,
+    };
+    Cache::new(store.shelf("answers", limits), max)
 }
 
 /// The completions that are kept. Those that stand for none are a mock's affair.

@@ -31,6 +31,7 @@ pub(in crate::stream) fn settings() -> Settings {
         resume_grace: Duration::from_secs(60),
         retry: Duration::from_secs(2),
         max_idempotency_keys: 9,
+        max_cached_answers: 9,
         max_detached: Duration::from_secs(900),
         event_bytes: 1000,
         log_bytes: 10_000,

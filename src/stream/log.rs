@@ -67,6 +67,8 @@ pub(super) struct State {
     // How many of the readers are observers, for whom no generation goes on.
     observers: usize,
     vacant_since: Option<Instant>,
+    // Nobody read it for its grace, and its producer was told so.
+    is_abandoned: bool,
     grace: Grace,
 }
 
@@ -107,6 +109,7 @@ impl Log {
             aside: None,
             ended_at: None,
             vacant_since: Some(Instant::now()),
+            is_abandoned: false,
             grace: spec.grace,
         };
         Arc::new(Self {
@@ -302,7 +305,22 @@ impl Log {
 
     /// Waits until nobody has read the log for as long as its grace says.
     pub async fn abandoned(&self) {
-        self.vacant(|state| state.grace).await;
+        loop {
+            self.vacant(|state| state.grace).await;
+            let mut state = self.lock();
+            let until = state.vacant_until(state.grace);
+            // Somebody may have come since.
+            if until.is_some_and(|until| until <= Instant::now()) {
+                state.is_abandoned = true;
+                return;
+            }
+        }
+    }
+
+    /// Whether its producer was told that nobody reads it. Who finds that it was not and is a reader
+    /// keeps it going.
+    pub fn is_abandoned(&self) -> bool {
+        self.lock().is_abandoned
     }
 
     /// Waits until nobody has read the log for so long.

@@ -37,6 +37,9 @@ pub struct Settings {
     pub max_expired: usize,
     /// How many idempotency keys are remembered.
     pub max_idempotency_keys: usize,
+    /// How many answers that may be shared are known, those under way and those that have ended
+    /// each.
+    pub max_cached_answers: usize,
     /// How long a browser waits before it comes back.
     #[serde(with = "humantime_serde")]
     pub retry: Duration,

@@ -5,14 +5,14 @@ server itself changes its id, `created`, and what it measured; nothing else may 
 """
 
 import re
-import signal
 import subprocess
 
 import httpx
 import pytest
 
 import sse
-from tokenfall import BINARY, REPOSITORY, clean_environment, wait_for_line
+from model_server import model_server
+from tokenfall import BINARY, clean_environment
 
 REQUEST = {
     "model": "tiny-random",
@@ -181,18 +181,8 @@ def stream(base_url: str, request: dict) -> list[bytes]:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory):
     """The base URL of the model server."""
-    directory = tmp_path_factory.mktemp("llama")
-    stdout, stderr = directory / "stdout", directory / "stderr"
-    with stdout.open("wb") as out, stderr.open("wb") as err:
-        command = [REPOSITORY / ".venvs/tools/bin/python", REPOSITORY / "tests/tiny_llama.py", "--port", "0"]
-        process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-    try:
-        yield wait_for_line(process, rb"(http://127\.0\.0\.1:\d+/v1)", stdout, stderr)
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-    finally:
-        process.kill()
-        process.wait()
+    with model_server(tmp_path_factory.mktemp("llama")) as server:
+        yield server.base_url
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,20 @@ use crate::{
 };
 
 /// A server in front of these upstreams, in this order.
-struct Pool {
-    server: TestServer,
-    upstreams: Vec<Upstream>,
+pub(crate) struct Pool {
+    pub(crate) server: TestServer,
+    pub(crate) upstreams: Vec<Upstream>,
 }
 
 /// Times in which a test can wait for a clock.
 const CLOCKS: &str = "first_chunk = '300ms'\nbetween = '300ms'\nafter_finish = '100ms'\n";
 
 impl Pool {
-    fn of(scripts: Vec<Script>, more: &str) -> Self {
-        let upstreams: Vec<_> = scripts.into_iter().map(Upstream::play).collect();
+    pub(crate) fn of(scripts: Vec<Script>, more: &str) -> Self {
+        Self::over(scripts.into_iter().map(Upstream::play).collect(), more)
+    }
+
+    pub(crate) fn over(upstreams: Vec<Upstream>, more: &str) -> Self {
         let urls = upstreams
             .iter()
             .map(|upstream| upstream.address.to_string());
@@ -32,14 +35,14 @@ impl Pool {
         }
     }
 
-    fn ask(&self, body: &str) -> Reply {
+    pub(crate) fn ask(&self, body: &str) -> Reply {
         let reply = fetch(self.server.address(), &post(body, &[]));
         wait_until_idle(&self.server);
         reply
     }
 
     /// How many requests came to each upstream.
-    fn requests(&self) -> Vec<usize> {
+    pub(crate) fn requests(&self) -> Vec<usize> {
         self.upstreams
             .iter()
             .map(|upstream| upstream.counts().1)

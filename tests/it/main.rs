@@ -23,7 +23,9 @@ mod reply;
 mod upstream;
 
 mod bad_input;
+mod cache;
 mod cassettes;
+mod continuation;
 mod hostile;
 mod http10;
 mod http2;

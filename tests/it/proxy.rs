@@ -47,8 +47,13 @@ pub(crate) fn ask(script: Script, body: &str) -> Reply {
 
 impl Settings {
     /// Sets one of the model's clocks.
-    pub(crate) fn clock(mut self, name: &str, value: &str) -> Self {
-        self.model.push_str(&format!(", {name} = '{value}'"));
+    pub(crate) fn clock(self, name: &str, value: &str) -> Self {
+        self.model(name, &format!("'{value}'"))
+    }
+
+    /// Sets a member of the model's entry, in TOML.
+    pub(crate) fn model(mut self, key: &str, value: &str) -> Self {
+        self.model.push_str(&format!(", {key} = {value}"));
         self
     }
 

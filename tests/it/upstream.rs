@@ -159,6 +159,11 @@ struct Seen {
 impl Upstream {
     /// Plays the script on every connection.
     pub(crate) fn play(script: Script) -> Self {
+        Self::play_each(vec![script])
+    }
+
+    /// Plays one script after the other, each on a connection, and the last on all that follow.
+    pub(crate) fn play_each(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an open socket");
         let seen: Arc<Watched<Seen>> = Arc::default();
@@ -167,9 +172,10 @@ impl Upstream {
             seen: Arc::clone(&seen),
         };
         thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
+            for (at, socket) in listener.incoming().flatten().enumerate() {
                 seen.change(|seen| seen.connections += 1);
-                let (script, seen) = (script.clone(), Arc::clone(&seen));
+                let script = scripts.get(at).or(scripts.last()).cloned();
+                let (script, seen) = (script.unwrap_or_default(), Arc::clone(&seen));
                 // A client that has gone away ends the play.
                 thread::spawn(move || drop(play(socket, script, &seen)));
             }

@@ -10,7 +10,7 @@ use crate::{
     backend::{
         Answer, Backend, BackendError, Call, UnaryAnswer, UnaryCall, mock::Mock, upstream::Upstream,
     },
-    openai::Model,
+    openai::{Destination, Model},
 };
 
 /// What paths begin with, where a base URL ends.
@@ -29,7 +29,7 @@ impl Request {
     /// The path and the body of the same, as they are sent.
     pub(in crate::backend) fn parts_of(call: &Call) -> (String, Bytes) {
         let path = format!("{VERSION}{}", call.request.form().path());
-        (path, call.request.upstream_body(None, false))
+        (path, call.request.upstream_body(&Destination::default()))
     }
 }
 

@@ -9,6 +9,8 @@ use reqwest::{
 };
 use serde::Deserialize;
 
+use crate::openai::Continuation;
+
 /// One `upstreams` entry of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +32,9 @@ pub struct UpstreamSettings {
     /// Ask for the usage chunk of every stream; off for servers that refuse the field.
     #[serde(default = "ask_usage")]
     pub ask_usage: bool,
+    /// How it is told to go on with what was said, where `on_upstream_loss` is `continue`.
+    #[serde(default)]
+    pub continuation: Continuation,
     /// The key itself, once it was read from the environment.
     #[serde(skip)]
     pub key: Option<Secret>,

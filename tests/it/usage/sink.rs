@@ -40,6 +40,8 @@ fn a_record_has_the_name_of_the_key_and_nothing_of_the_key() {
         "completion_tokens",
         "usage_source",
         "attempts",
+        "continued",
+        "cache",
         "end",
     ];
     assert_eq!(members, known);

@@ -1,0 +1,316 @@
+//! From the upstreams of a model into the log, one after the other: what [`Pump::relay`] does.
+
+use std::{pin::pin, rc::Rc, time::Duration};
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use tokio::{
+    select,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Code, Failure,
+    continuation::{self, MAX_SEAMS},
+    progress::{Incomplete, Progress},
+    pump::{Pump, millis},
+    release::Release,
+};
+use crate::{
+    backend::{
+        Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, OnUpstreamLoss, Step, Target,
+    },
+    openai::Partial,
+    stream::{Event, Kind},
+};
+
+impl Pump {
+    /// Moves an answer into the log: that of the first upstream which begins one, and where the
+    /// model's settings say so, what others have to add if that one is lost. What is left of a
+    /// stream after its sentinel is returned.
+    pub(super) async fn relay(&mut self) -> Result<Option<Chunks>, Failure> {
+        if self.relay_shared().await? {
+            return Ok(None);
+        }
+        let mut lost = match self.ask(self.route.order(), None).await {
+            Ok(rest) => return Ok(rest),
+            Err(failure) => failure,
+        };
+        let mut losers = Vec::new();
+        for _ in 0..MAX_SEAMS {
+            let Some(call) = self.remainder(&lost).await else {
+                break;
+            };
+            losers.extend(self.account.completion().upstream());
+            let mut targets = self.route.order();
+            // Who was lost is asked again when nobody else is left.
+            let losses = |target: &Target| losers.iter().filter(|l| ***l == *target.label).count();
+            targets.sort_by_key(losses);
+            match self.ask(targets, Some(call)).await {
+                Ok(rest) => return Ok(rest),
+                // Nobody went on: how it was lost is what happened.
+                Err(_) if !self.release.is_released() => break,
+                Err(failure) => lost = failure,
+            }
+        }
+        Err(lost)
+    }
+
+    /// Asks one after the other until one has begun; `partial` is what they are asked for where an
+    /// answer is to be gone on with.
+    async fn ask(
+        &mut self,
+        targets: Vec<Target>,
+        partial: Option<Call>,
+    ) -> Result<Option<Chunks>, Failure> {
+        let is_joining = partial.is_some();
+        let call = partial.map_or_else(|| Rc::clone(&self.call), Rc::new);
+        let mut targets = targets.into_iter().peekable();
+        loop {
+            let Some(target) = targets.next() else {
+                return Err(Failure::internal());
+            };
+            let is_last = targets.peek().is_none();
+            self.release = match is_joining {
+                true => Release::Joining,
+                false => Release::new(is_last),
+            };
+            self.progress = Progress::new(self.call.request.choices());
+            self.account.asked(&target.label);
+            self.keep_aside();
+            let mut attempt = target.health.begin();
+            let answer = self.attempt(&target, &call, &mut attempt).await;
+            let failure = match answer {
+                Ok(rest) => return Ok(rest),
+                Err(failure) => failure,
+            };
+            self.account.failed(&failure);
+            if failure.is_upstreams() {
+                attempt.bad(failure.retry_after());
+            }
+            if is_last || self.release.is_released() || !failure.is_upstreams() {
+                return Err(failure);
+            }
+            let (id, upstream) = (self.account.completion().log.id(), &*target.label);
+            tracing::warn!(%id, upstream, code = failure.code().label(), "the next upstream is asked");
+        }
+    }
+
+    /// What is asked for after a loss, if another upstream can go on at all.
+    async fn remainder(&mut self, lost: &Failure) -> Option<Call> {
+        let may_continue = self.route.on_upstream_loss == OnUpstreamLoss::Continue;
+        if !may_continue || !lost.is_upstreams() || self.progress.first_content().is_none() {
+            return None;
+        }
+        let (events, _) = self.account.completion().log.snapshot();
+        let text = continuation::said(&self.call.request, &events)?;
+        let call = Rc::clone(&self.call);
+        // Most servers send a chunk per token.
+        let chunks = events.len() as u64;
+        let tokens = self.account.lost(&call.request, chunks).await;
+        let id = self.account.completion().log.id();
+        let code = lost.code().label();
+        tracing::warn!(%id, code, tokens, "lost in the middle; another upstream is asked to go on");
+        let partial = Some(Partial { text, tokens });
+        Some(Call {
+            partial,
+            ..Call::clone(&call)
+        })
+    }
+
+    /// Moves one upstream's answer into the log.
+    async fn attempt(
+        &mut self,
+        target: &Target,
+        call: &Rc<Call>,
+        attempt: &mut Attempt,
+    ) -> Result<Option<Chunks>, Failure> {
+        let clocks = self.route.clocks;
+        // A whole reply comes when all of it is made.
+        let first_chunk = match self.call.request.is_generated_as_stream() {
+            true => clocks.first_chunk,
+            false => clocks.total,
+        };
+        let mut deadline = pin!(sleep(first_chunk));
+        let answer = select! {
+            biased;
+            answer = target.backend.open(Rc::clone(call)) => answer?,
+            () = &mut deadline => return Err(late("the first chunk", first_chunk)),
+        };
+        self.release
+            .head(self.account.completion(), answer.headers, answer.plan);
+        let mut chunks = match answer.body {
+            Body::Chunks(chunks) => chunks,
+            Body::Whole(chunk) => {
+                self.append_whole(&chunk)?;
+                attempt.good();
+                return Ok(None);
+            }
+            Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
+        };
+        let mut has_begun = false;
+        loop {
+            let step = select! {
+                biased;
+                step = chunks.next() => step,
+                () = &mut deadline => {
+                    // A lingering upstream that has finished has said all there is.
+                    let late = match has_begun {
+                        true => late("the next chunk with content", clocks.between),
+                        false => late("the first chunk", first_chunk),
+                    };
+                    self.progress.at_eof().map_err(|Incomplete| late)?;
+                    return self.flush().map(|()| None);
+                }
+            };
+            match step {
+                Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
+                Some(Ok(Step::Done)) => {
+                    self.progress.at_done().map_err(truncated)?;
+                    return self.flush().map(|()| Some(chunks));
+                }
+                Some(Err(BackendError::Truncated(_))) | None => {
+                    self.progress.at_eof().map_err(truncated)?;
+                    return self.flush().map(|()| None);
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+            if self.progress.first_content().is_some() {
+                attempt.good();
+            }
+            has_begun = true;
+            let next = self.progress.deadline(&clocks, Instant::now());
+            deadline.as_mut().reset(next);
+        }
+    }
+
+    pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        let facts = &chunk.facts;
+        if let Some(error) = facts.error.clone() {
+            return Err(Failure::reported(&chunk.json[error]));
+        }
+        let now = Instant::now();
+        self.progress.note(facts, now);
+        if facts.has_content {
+            self.spoke(now);
+        }
+        if let Some(usage) = facts.usage.clone() {
+            self.account.reported(&chunk.json.slice(usage));
+            self.keep_aside();
+        }
+        let has_failed = facts.choice_failed.then(|| {
+            let message = "The upstream reported an error in one of the choices.";
+            Failure::new(Code::UpstreamError, message)
+        });
+        if facts.is_usage_only() && !self.call.request.includes_usage() {
+            return Ok(());
+        }
+        if facts.has_content || !self.release.hold(chunk) {
+            let is_seam = matches!(self.release, Release::Joining);
+            self.flush()?;
+            match (is_seam, facts.usage.is_some()) {
+                (true, _) => self.append_seam(chunk)?,
+                (false, true) => self.append_usage(chunk)?,
+                (false, false) => self.append_chunk(chunk)?,
+            }
+        }
+        has_failed.map_or(Ok(()), Err)
+    }
+
+    /// From here on the answer is this upstream's: what was held back goes out.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        for chunk in self.release.release(self.account.completion()) {
+            self.append_chunk(&chunk)?;
+        }
+        Ok(())
+    }
+
+    /// The first chunk of an upstream that goes on with an answer.
+    fn append_seam(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        let last = self.producer.as_ref().map_or(0, |p| p.next_seq().0 - 1);
+        self.account.continued(last);
+        self.keep_aside();
+        self.append_chunk(&continuation::without_role(chunk))
+    }
+
+    /// The count of tokens: of all that had a part in the answer.
+    fn append_usage(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        match self.account.sum() {
+            Some(sum) => self.append_chunk(&continuation::with_usage(chunk, &sum)),
+            None => self.append_chunk(chunk),
+        }
+    }
+
+    fn append_chunk(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        let Some(producer) = &mut self.producer else {
+            return Err(Failure::internal());
+        };
+        let event = self.framer.chunk(chunk, producer.next_seq());
+        Ok(producer.append(event)?)
+    }
+
+    fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+        if let Some(error) = chunk.facts.error.clone() {
+            return Err(Failure::reported(&chunk.json[error]));
+        }
+        if chunk.facts.seen == 0 {
+            let message = "The upstream sent a completion without choices.";
+            return Err(Failure::new(Code::UpstreamMalformed, message));
+        }
+        if let Some(usage) = chunk.facts.usage.clone() {
+            self.account.reported(&chunk.json.slice(usage));
+            self.keep_aside();
+        }
+        self.flush()?;
+        self.append_event(self.framer.whole(chunk))?;
+        self.is_closed = true;
+        Ok(())
+    }
+
+    /// Bytes that are not looked at: whatever they are is what was asked for.
+    async fn append_raw(&mut self, mut frames: Frames) -> Result<(), Failure> {
+        let is_stream = self.call.request.is_generated_as_stream();
+        let kind = if is_stream { Kind::Chunk } else { Kind::Whole };
+        let mut whole = BytesMut::new();
+        self.flush()?;
+        while let Some(frame) = frames.next().await {
+            self.spoke(Instant::now());
+            match is_stream {
+                true => self.append_event(Event { kind, frame })?,
+                false => whole.extend_from_slice(&frame),
+            }
+        }
+        if !is_stream {
+            let frame = whole.freeze();
+            self.append_event(Event { kind, frame })?;
+        }
+        self.is_closed = true;
+        Ok(())
+    }
+
+    fn append_event(&mut self, event: Event) -> Result<(), Failure> {
+        let Some(producer) = &mut self.producer else {
+            return Err(Failure::internal());
+        };
+        Ok(producer.append(event)?)
+    }
+
+    /// The answer has said something.
+    fn spoke(&mut self, now: Instant) {
+        let Some(after) = self.account.spoke(now) else {
+            return;
+        };
+        let id = self.account.completion().log.id();
+        self.shared.activity.first_token(id, millis(after));
+    }
+}
+
+pub(super) fn truncated(_: Incomplete) -> Failure {
+    let message = "The upstream's answer ended before every choice had finished.";
+    Failure::new(Code::UpstreamTruncated, message)
+}
+
+pub(super) fn late(what: &str, limit: Duration) -> Failure {
+    let message = format!("The upstream took longer than {limit:?} for {what}.");
+    Failure::new(Code::UpstreamTimeout, message)
+}
