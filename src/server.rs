@@ -208,8 +208,10 @@ async fn drain(
 ) {
     stop.await;
     tracing::info!(streams = listening.pumps.count(), "draining");
-    listening.pumps.leave();
-    tokio::time::sleep(settings.drain_delay).await;
+    if !settings.drain_delay.is_zero() {
+        listening.pumps.leave();
+        tokio::time::sleep(settings.drain_delay).await;
+    }
     if is_shared {
         // Another node can take them, and by now has them sent to it.
         listening.bodies.part();

@@ -53,8 +53,9 @@ impl Pumps {
 
     /// Takes no new work, waits up to `patience` for what is under way, then stops what is left.
     pub async fn drain(&self, patience: Duration) {
-        self.leave();
+        // In this order: who sees that it leaves at once finds that nothing is taken.
         self.draining.cancel();
+        self.leave();
         self.tasks.close();
         if tokio::time::timeout(patience, self.tasks.wait())
             .await
