@@ -49,6 +49,7 @@ pub struct Metrics {
     readers_left: Counters<1>,
     resumes: Counter,
     heartbeats: Counter,
+    records_lost: Counter,
     log_bytes: Gauge,
 }
 
@@ -143,6 +144,7 @@ impl Default for Metrics {
             readers_left: Family::default(),
             resumes: Counter::default(),
             heartbeats: Counter::default(),
+            records_lost: Counter::default(),
             log_bytes: Gauge::default(),
         };
         metrics.register_times();
@@ -183,6 +185,8 @@ impl Metrics {
         all.register("resumes", help, self.resumes.clone());
         let help = "Heartbeats that were sent";
         all.register("heartbeats", help, self.heartbeats.clone());
+        let help = "Usage records that were not written, because too many waited";
+        all.register("usage_records_lost", help, self.records_lost.clone());
         let help = "What streams hold in memory, live and kept";
         let bytes = self.log_bytes.clone();
         all.register_with_unit("log", help, Unit::Bytes, bytes);
@@ -307,6 +311,11 @@ impl Metrics {
     /// A heartbeat was sent.
     pub fn heartbeat(&self) {
         self.heartbeats.inc();
+    }
+
+    /// A usage record will not be written.
+    pub fn record_lost(&self) {
+        self.records_lost.inc();
     }
 
     /// Streams hold so much memory.

@@ -24,7 +24,7 @@ use crate::{
     access::Limiter,
     api::{self, Bodies},
     backend::LoadError,
-    completion::Pumps,
+    completion::{Heir, Pumps},
     config::Config,
     stream::StreamStore,
 };
@@ -104,7 +104,8 @@ async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (listener, address, socket_file) = listen(&config.server)?;
-    let (store, limiter) = kept(&config)?;
+    let (heir, inherited) = Heir::new();
+    let (store, limiter) = kept(&config, heir)?;
     let kept = (Arc::clone(&store), Arc::clone(&limiter));
     let shared = Shared::new(&config, address, kept)?;
     let control = Arc::clone(&shared.control);
@@ -117,6 +118,7 @@ async fn serve(
     };
     let mut server =
         http_server(&config, live.subscribe(), listener).map_err(ServeError::Stopped)?;
+    let heir = Worker::new(live.subscribe());
     let reload = Reload::new(live, certificate);
     let handle = server.handle();
     on_listening(&listening);
@@ -124,6 +126,7 @@ async fn serve(
         ended = &mut server => return ended.map_err(ServeError::Stopped),
         () = store.tend() => {}
         () = control.tend() => {}
+        () = inherited.go_on(|| heir.service()) => {}
         () = limiter.tend() => {}
         () = reload.tend() => {}
         () = drain(stop, &listening, (&config.server, store.has_shared_ids())) => {}
@@ -155,6 +158,8 @@ fn http_server(
             .into_app()
             .default_service(web::to(api::fallback))
             .wrap(from_fn(api::unchunked))
+            .wrap(from_fn(api::bounded))
+            .wrap(from_fn(api::bounded))
             .wrap(from_fn(api::guard))
             .wrap_fn(move |mut request, next| {
                 request.add_data_container(worker.data());

@@ -5,18 +5,13 @@ use std::path::PathBuf;
 use super::{Config, ConfigError, validate::Wrong};
 use crate::{access, api::Limits};
 
-/// What is replaced. Everything else is made once, at the start.
-const LIVE: [&str; 10] = [
-    "auth.keys",
-    "auth.keys_file",
-    "cors.origins",
-    "limits.assumed_tokens",
-    "limits.body_bytes",
-    "limits.body_timeout",
-    "limits.queue",
-    "limits.queue_timeout",
-    "limits.streams",
-    "models",
+/// What is replaced, by how its names begin. Everything else is made once, at the start.
+const LIVE: [&str; 4] = ["auth.keys", "cors.origins", "limits.", "models"];
+/// Of that, what sockets were made with.
+const FIXED: [&str; 3] = [
+    "limits.connections",
+    "limits.head_timeout",
+    "limits.keep_alive",
 ];
 
 /// What was read again.
@@ -39,7 +34,7 @@ impl Config {
         let mut names: Vec<_> = marks.keys().chain(self.marks.keys()).collect();
         names.sort();
         names.dedup();
-        names.retain(|name| !LIVE.contains(&&name[..]));
+        names.retain(|name| !is_live(name));
         names.retain(|name| marks.get(*name) != self.marks.get(*name));
         Ok(Reloaded {
             config,
@@ -71,16 +66,17 @@ impl Config {
             },
             cors: self.cors,
             limits: Limits {
-                assumed_tokens: self.limits.assumed_tokens,
-                body_bytes: self.limits.body_bytes,
-                body_timeout: self.limits.body_timeout,
-                queue: self.limits.queue,
-                queue_timeout: self.limits.queue_timeout,
-                streams: self.limits.streams,
-                ..running.limits.clone()
+                connections: running.limits.connections,
+                head_timeout: running.limits.head_timeout,
+                keep_alive: running.limits.keep_alive,
+                ..self.limits
             },
             models: self.models,
             ..running.clone()
         })
     }
+}
+
+fn is_live(name: &str) -> bool {
+    LIVE.iter().any(|live| name.starts_with(live)) && !FIXED.contains(&name)
 }

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc};
 use super::shared::Shared;
 use crate::{
     backend::{
-        Backend, Balance, CacheSettings, Clocks, Health, ModelSettings, OnUpstreamLoss, Route,
-        Router, Target,
+        Backend, Balance, CacheSettings, Clocks, Health, ModelSettings, OnLoss, Route, Router,
+        Target,
         cassette::Recording,
         mock::Mock,
         upstream::{Limits, Upstream, UpstreamSettings, UpstreamSettingsError},
@@ -59,7 +59,8 @@ impl Shared {
             name: name.to_owned(),
             targets: [target].into(),
             balance: Balance::Ordered,
-            on_upstream_loss: OnUpstreamLoss::Error,
+            on_upstream_loss: OnLoss::Error,
+            on_owner_loss: OnLoss::Error,
             clocks,
             cache: CacheSettings::default(),
         }
@@ -91,6 +92,7 @@ impl Shared {
             targets: targets.collect::<Result<_, _>>()?,
             balance: model.balance,
             on_upstream_loss: model.on_upstream_loss,
+            on_owner_loss: model.on_owner_loss,
             clocks: model.clocks(),
             cache: model.cache,
         })

@@ -16,7 +16,7 @@ use crate::{
         cassette::{Cassettes, OnMiss},
         mock::Control,
     },
-    completion::{self, Activity, Cache, Claims, Ledger, Pumps, Sink, Stored},
+    completion::{self, Activity, Cache, Claims, Heir, Ledger, Pumps, Sink, Stored},
     config::Config,
     metrics::Metrics,
     stream::{
@@ -31,15 +31,14 @@ pub(super) type Kept = (Arc<dyn StreamStore>, Arc<dyn Limiter>);
 
 /// Both as they are configured. The store has its tasks on this thread,
 /// which lives as long as the server.
-pub(super) fn kept(config: &Config) -> Result<Kept, ServeError> {
+pub(super) fn kept(config: &Config, heir: Heir) -> Result<Kept, ServeError> {
     Ok(match config.store.kind {
         StoreKind::Memory => (
             Arc::new(MemoryStore::new(&config.stream)),
             Arc::new(MemoryLimiter::default()),
         ),
         StoreKind::Redis => {
-            let last_words = Arc::new(completion::last_words);
-            let store = RedisStore::new(&config.store, &config.stream, last_words)?;
+            let store = RedisStore::new(&config.store, &config.stream, Arc::new(heir))?;
             let is_own = config.store.on_unavailable == OnUnavailable::Unshared;
             let limiter = RedisLimiter::new(
                 Arc::new(store.connections()),

@@ -18,6 +18,7 @@ pub(super) struct Worker {
 struct Made {
     shared: Arc<Shared>,
     router: Router,
+    service: Data<Service>,
     data: Rc<Extensions>,
 }
 
@@ -35,6 +36,17 @@ impl Worker {
     /// What handlers find beside a request that comes now. Where nothing was replaced, one atomic
     /// load tells so.
     pub(super) fn data(&self) -> Rc<Extensions> {
+        self.renew();
+        Rc::clone(&self.now.borrow().data)
+    }
+
+    /// The service that holds now, for what no request asks for.
+    pub(super) fn service(&self) -> Arc<Service> {
+        self.renew();
+        Arc::clone(&self.now.borrow().service)
+    }
+
+    fn renew(&self) {
         let mut live = self.live.borrow_mut();
         // An error means that nobody can replace anything any more.
         if live.has_changed().unwrap_or(false) {
@@ -47,7 +59,6 @@ impl Worker {
             };
             *now = Made::of(shared, router);
         }
-        Rc::clone(&self.now.borrow().data)
     }
 }
 
@@ -55,12 +66,14 @@ impl Made {
     fn of(shared: Arc<Shared>, router: Router) -> Self {
         let mut data = Extensions::new();
         let service = Service::new(router.clone(), shared.completions.clone());
-        data.insert(Data::new(service));
+        let service = Data::new(service);
+        data.insert(service.clone());
         data.insert(shared.state.clone());
         data.insert(shared.policy.clone());
         Self {
             shared,
             router,
+            service,
             data: Rc::new(data),
         }
     }

@@ -34,6 +34,7 @@ mod limits;
 mod mock;
 mod operation;
 mod pages;
+mod panics;
 mod resume;
 mod scenarios;
 mod terminal;

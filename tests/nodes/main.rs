@@ -11,6 +11,7 @@ mod cluster;
 mod drain;
 mod frozen;
 mod idempotency;
+mod inherited;
 mod limits;
 #[path = "../it/redis.rs"]
 mod redis;
