@@ -26,6 +26,7 @@ use crate::{
     backend::LoadError,
     completion::{Heir, Pumps},
     config::Config,
+    spans,
     stream::StreamStore,
 };
 pub use connection::Address;
@@ -64,6 +65,9 @@ pub enum ServeError {
     /// Usage records cannot be written.
     #[error("usage.sink: {0}")]
     Sink(#[source] io::Error),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Spans(#[from] spans::SettingsError),
     /// A scenario or a cassette cannot be used.
     #[error(transparent)]
     File(#[from] LoadError),
@@ -107,7 +111,7 @@ async fn serve(
     let (heir, inherited) = Heir::new();
     let (store, limiter) = kept(&config, heir)?;
     let kept = (Arc::clone(&store), Arc::clone(&limiter));
-    let shared = Shared::new(&config, address, kept)?;
+    let (shared, mut exporter) = Shared::new(&config, address, kept)?;
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
     let listening = shared.listening();
@@ -128,6 +132,7 @@ async fn serve(
         () = control.tend() => {}
         () = inherited.go_on(|| heir.service()) => {}
         () = limiter.tend() => {}
+        () = exporter.run() => {}
         () = reload.tend() => {}
         () = drain(stop, &listening, (&config.server, store.has_shared_ids())) => {}
     }
@@ -136,6 +141,7 @@ async fn serve(
     drop(handle.stop(true));
     let stopped = server.await.map_err(ServeError::Stopped);
     drop(socket_file);
+    exporter.flush(LAST_WRITES).await;
     // Nothing is served any more, so that nobody minds a thread that waits.
     sink.flush(LAST_WRITES);
     stopped

@@ -93,7 +93,7 @@ impl Service {
         let call = Call {
             id: log.id().to_string(),
             created: about.created,
-            request,
+            request: Rc::new(request),
             headers: recall.headers.clone(),
             // The client's own are not kept.
             credentials: Credentials::Ours,

@@ -31,6 +31,7 @@ mod sink;
 mod spent;
 mod stored;
 mod stored_service;
+mod trace;
 mod unary;
 mod unfilled;
 mod view;

@@ -97,7 +97,7 @@ impl Pump {
             if failure.is_upstreams() {
                 attempt.bad(failure.retry_after());
             }
-            if is_last || self.release.is_released() || !failure.is_upstreams() {
+            if is_last || self.release.is_released() || !failure.moves_on() {
                 return Err(failure);
             }
             let (id, upstream) = (self.account.completion().log.id(), &*target.label);
@@ -144,7 +144,7 @@ impl Pump {
         let mut deadline = pin!(sleep(first_chunk));
         let answer = select! {
             biased;
-            answer = target.backend.open(Rc::clone(call)) => answer?,
+            answer = target.backend.open(self.account.call(call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
         self.release
@@ -201,6 +201,7 @@ impl Pump {
         }
         let now = Instant::now();
         self.progress.note(facts, now);
+        self.account.finished(chunk);
         if facts.has_content {
             self.spoke(now);
         }
@@ -271,6 +272,7 @@ impl Pump {
             self.account.reported(&chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.account.finished(chunk);
         self.flush()?;
         self.append_event(self.framer.whole(chunk))?;
         self.is_closed = true;

@@ -48,7 +48,10 @@ impl Config {
         let tls = &self.server.tls;
         let named = [keys, &tls.cert, &tls.key].into_iter();
         let named = named.filter(|file| !file.is_empty()).map(PathBuf::from);
-        self.origin.file().into_iter().chain(named).collect()
+        let upstreams = self.models.iter().flat_map(|model| &model.upstreams);
+        let upstream_keys = upstreams.filter_map(|upstream| upstream.key_file.clone());
+        let files = self.origin.file().into_iter().chain(named);
+        files.chain(upstream_keys).collect()
     }
 
     /// These settings, as far as those that a server runs by can be replaced.

@@ -13,7 +13,7 @@ fn the_defaults_alone_are_a_configuration() {
     assert!(config.is_all_mock());
 }
 
-const WRONG: &[(&str, &[&str])] = [
+const WRONG: [(&str, &[&str]); 34] = [
     (
         "[server]\n\nport = \"x\"",
         &["config:3: server.port: ", "\"x\"", "u16"],

@@ -74,6 +74,9 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     cassettes(config)?;
     store(config)?;
     usage(config)?;
+    if let Err(error) = config.otlp.check() {
+        return wrong(&format!("otlp.{}", error.key), error.reason);
+    }
     exposure(config)
 }
 
@@ -113,6 +116,10 @@ fn durations(config: &Config) -> Result<(), Wrong> {
             ("total", model.total),
         ];
         all.extend(clocks.map(|(name, clock)| (format!("models[{index}].{name}"), clock)));
+        for (place, upstream) in model.upstreams.iter().enumerate() {
+            let key = format!("models[{index}].upstreams[{place}].discover_ttl");
+            all.push((key, upstream.discover_ttl));
+        }
         let lifetime = model
             .cache
             .lifetime

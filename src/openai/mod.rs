@@ -8,6 +8,7 @@ mod completion;
 mod edit;
 mod embedding;
 mod error;
+mod finished;
 mod form;
 mod identity;
 mod int;
@@ -29,8 +30,10 @@ pub use chunk::{
     TopLogprob, Usage,
 };
 pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, CompletionView, Status};
+pub use edit::Field;
 pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
+pub use finished::Finished;
 pub use form::Form;
 pub use int::Int;
 pub use message::{Content, Message, Part, Role};

@@ -19,6 +19,7 @@ use crate::{
     completion::{self, Activity, Cache, Claims, Heir, Ledger, Pumps, Sink, Stored},
     config::Config,
     metrics::Metrics,
+    spans::{self, Exporter},
     stream::{
         MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
         StreamStore,
@@ -71,7 +72,7 @@ impl Shared {
         config: &Config,
         address: Address,
         (store, limiter): Kept,
-    ) -> Result<Self, ServeError> {
+    ) -> Result<(Self, Exporter), ServeError> {
         let control = Arc::new(control(config)?);
         let metrics: Arc<Metrics> = Arc::default();
         let state = State {
@@ -87,6 +88,7 @@ impl Shared {
         };
         let tokens: Arc<Tokens> = Arc::default();
         let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
+        let (spans, exporter) = spans::start(&config.otlp, &metrics)?;
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
@@ -98,13 +100,13 @@ impl Shared {
             activity: Activity::default(),
             ledger: Ledger::new(
                 &config.usage,
-                sink,
+                (sink, spans),
                 (Arc::clone(&tokens), Arc::clone(&metrics)),
             ),
             admission: Arc::new(Admission::new(limiter, room(config))),
             assumed_tokens: config.limits.assumed_tokens,
         };
-        Ok(Self {
+        let shared = Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, &address)),
@@ -115,7 +117,8 @@ impl Shared {
             cassettes,
             health: health(config),
             completions,
-        })
+        };
+        Ok((shared, exporter))
     }
 
     /// The same under other settings. Streams, counts and what is known of upstreams that stay

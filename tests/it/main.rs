@@ -14,6 +14,7 @@
 )]
 
 mod chunks;
+mod discovery;
 mod failover;
 mod gate;
 mod http;
@@ -36,7 +37,10 @@ mod operation;
 mod pages;
 mod panics;
 mod resume;
+mod routing;
 mod scenarios;
+mod stale;
 mod terminal;
+mod traces;
 mod unary;
 mod usage;

@@ -64,6 +64,26 @@ fn a_file_of_keys_is_read_again_by_itself() {
 }
 
 #[test]
+fn the_key_of_an_upstream_is_read_again() {
+    let upstream = Upstream::play(Script::json(&completion()));
+    let secret = File::new("upstream.key", "first");
+    let settings = format!(
+        "[[models]]\nname = '*'\nupstreams = [{{ base_url = 'http://{}/v1', key_file = '{}' }}]\n",
+        upstream.address,
+        secret.path()
+    );
+    let file = File::new("upstream-key.toml", &settings);
+    let server = spawn_file(&file.0).expect("it starts");
+    let is_asked_with = |key: &str| {
+        fetch(server.address(), &post(WHOLE, &[]));
+        upstream.request().head.contains(&format!("Bearer {key}"))
+    };
+    assert!(is_asked_with("first"));
+    secret.write("second");
+    wait_until("the new key", || is_asked_with("second"));
+}
+
+#[test]
 fn what_is_under_way_ends_with_the_upstream_that_it_began_with() {
     let gate = Gate::default();
     let script = Script::stream().event(&text("one")).wait(&gate);
