@@ -34,6 +34,7 @@ mod legacy;
 mod limits;
 mod matrix;
 mod mock;
+mod operation;
 mod pages;
 mod panics;
 mod resume;
