@@ -44,6 +44,7 @@ enum Outcome {
 
 use Outcome::{Breaks, Completes, Fails};
 
+#[expect(clippy::too_many_lines, reason = "a table of faults")]
 fn faults() -> Vec<Fault> {
     let fault = |name, script, outcome| Fault {
         name,
