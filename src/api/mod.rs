@@ -13,6 +13,7 @@ mod embeddings;
 mod error;
 mod fallback;
 mod follow;
+mod heads;
 mod health;
 mod http10;
 mod limits;
@@ -100,6 +101,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 
 /// Everything around the routes: ids, origins, and what happens off the routes.
 pub use fallback::fallback;
+pub use heads::bounded;
 pub use http10::unchunked;
 pub use origin::guard;
 pub use request_id::request_id;

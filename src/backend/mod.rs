@@ -24,7 +24,7 @@ use std::{rc::Rc, sync::Arc};
 pub use cache::{CacheSettings, Pace, Share};
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
-pub use router::{Balance, ModelSettings, OnUpstreamLoss, Route, Router, Target, is_match};
+pub use router::{Balance, ModelSettings, OnLoss, Route, Router, Target, is_match};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 

@@ -29,7 +29,10 @@ pub struct ModelSettings {
     pub balance: Balance,
     /// What becomes of an answer whose upstream is lost in the middle.
     #[serde(default)]
-    pub on_upstream_loss: OnUpstreamLoss,
+    pub on_upstream_loss: OnLoss,
+    /// What becomes of one whose node is lost, where nodes share a store.
+    #[serde(default)]
+    pub on_owner_loss: OnLoss,
     /// How long a connection may take.
     #[serde(with = "humantime_serde", default = "connect")]
     pub connect: Duration,
@@ -65,14 +68,14 @@ pub enum Balance {
     LeastOpen,
 }
 
-/// What becomes of an answer whose upstream is lost after it has said something.
+/// What becomes of an answer that is lost after it has said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnUpstreamLoss {
+pub enum OnLoss {
     /// It ends with an error event.
     #[default]
     Error,
-    /// The next upstream is asked to go on from what was said.
+    /// Another upstream, or another node, goes on from what was said.
     Continue,
 }
 
@@ -127,7 +130,9 @@ pub struct Route {
     /// Who of them is asked first.
     pub balance: Balance,
     /// What becomes of its answers whose upstream is lost in the middle.
-    pub on_upstream_loss: OnUpstreamLoss,
+    pub on_upstream_loss: OnLoss,
+    /// What becomes of those whose node is lost.
+    pub on_owner_loss: OnLoss,
     /// How long the parts of its answers may take.
     pub clocks: Clocks,
     /// Which requests may share an answer.

@@ -404,7 +404,9 @@ impl Account {
         ] {
             metrics.tokens(&self.route, (kind, source), count.unwrap_or(0));
         }
-        self.ledger.sink.write(&record);
+        if !self.ledger.sink.write(&record) {
+            metrics.record_lost();
+        }
         if let Some(trace) = self.trace.take() {
             trace.end(&Outcome {
                 ended,

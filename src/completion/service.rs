@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access::{Admission, Key},
-    backend::{Call, Credentials, Headers, Identity, Router},
+    backend::{Call, Credentials, Headers, Identity, Route, Router},
     metrics::Metrics,
     openai::{ChatRequest, Model},
     stream::{
@@ -130,7 +130,7 @@ impl Service {
             },
             None => random_identity()?,
         };
-        let about = self.about(&ask, identity.created, route.clocks.total);
+        let about = self.about(&ask, identity.created, route);
         let spec = Spec {
             id: Id::new(ask.request.form().id_prefix(), identity.id),
             owner: ask.owner,
@@ -216,7 +216,8 @@ impl Service {
         there.map(|_| None).map_err(Failure::from)
     }
 
-    fn about(&self, ask: &Ask, created: u64, total: Duration) -> About {
+    fn about(&self, ask: &Ask, created: u64, route: &Route) -> About {
+        let total = route.clocks.total;
         let lifetime = total.saturating_add(self.shared.settings.retention);
         About {
             model: ask.request.params.model.clone(),
@@ -226,6 +227,7 @@ impl Service {
             has_sequence: ask.request.params.include_sequence == Some(true),
             is_patient: self.is_patient(ask),
             expiry: now().saturating_add(lifetime.as_secs()),
+            recall: self.to_recall(ask, route),
         }
     }
 

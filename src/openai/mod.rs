@@ -2,6 +2,7 @@
 //!
 //! Requests are parsed by [`ChatRequest::parse`]; a chunk's bytes are read by [`scan()`].
 
+mod bounds;
 mod chunk;
 mod completion;
 mod edit;
@@ -23,6 +24,7 @@ mod text;
 mod text_input;
 mod unary;
 
+pub use bounds::Bounds;
 pub use chunk::{
     ChatChunk, ChunkChoice, Delta, FunctionDelta, Logprobs, TokenLogprob, ToolCallDelta,
     TopLogprob, Usage,

@@ -34,6 +34,7 @@ mod legacy;
 mod limits;
 mod mock;
 mod pages;
+mod panics;
 mod resume;
 mod routing;
 mod scenarios;
