@@ -283,3 +283,22 @@ fn files_say_what_they_are() {
         assert!(!is_nameless, "{}: name the thing", source.path);
     }
 }
+
+#[test]
+fn files_of_the_pages_are_not_long_and_say_what_they_are() {
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+    for entry in fs::read_dir(web).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue; // the folder of what others wrote
+        };
+        let name = path.display();
+        assert!(text.lines().count() < 400, "{name} is long");
+        let is_said = match path.extension().and_then(|end| end.to_str()) {
+            Some("js") => text.starts_with("// "),
+            Some("css") => text.starts_with("/* "),
+            Some(_) | None => true,
+        };
+        assert!(is_said, "{name} does not say what it is");
+    }
+}

@@ -8,7 +8,6 @@ mod body;
 mod caller;
 mod chat;
 mod completions;
-mod docs;
 mod embeddings;
 mod error;
 mod fallback;
@@ -24,6 +23,7 @@ mod models;
 mod moderations;
 pub mod openapi;
 mod origin;
+mod pages;
 mod query;
 mod reply;
 mod request_id;
@@ -96,7 +96,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(metrics::metrics)
         .service(openapi::document_3_2)
         .service(openapi::document_3_1)
-        .map(docs::assets);
+        .map(pages::assets);
 }
 
 /// Everything around the routes: ids, origins, and what happens off the routes.
