@@ -195,27 +195,40 @@ async fn serve(
     on_listening(&listening);
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Stopped),
-        () = store.tend() => {}
-        () = control.tend() => {}
+        () = tend((&*store, &*limiter), &control, &mut exporter) => {}
         () = heir.inherit(inherited) => {}
-        () = limiter.tend() => {}
-        () = exporter.run() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
-    settle(&*store, &*limiter).await;
+    settle(&*store, &*limiter, &mut exporter).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     let stopped = server.await.map_err(ServeError::Stopped);
-    exporter.flush(LAST_WRITES).await;
     // Nothing is served any more, so that nobody minds a thread that waits.
     sink.flush(LAST_WRITES);
     stopped
 }
 
-/// Other nodes have to know how the streams of this one ended. What is late is lost to them.
-async fn settle(store: &dyn StreamStore, limiter: &dyn Limiter) {
-    let settled = async { tokio::join!(store.settle(), limiter.settle()) };
-    if tokio::time::timeout(LAST_WRITES, settled).await.is_err() {
+/// What goes on beside serving, for as long as anything of it does.
+async fn tend(
+    (store, limiter): (&dyn StreamStore, &dyn Limiter),
+    control: &Control,
+    exporter: &mut Exporter,
+) {
+    tokio::select! {
+        () = store.tend() => {}
+        () = limiter.tend() => {}
+        () = control.tend() => {}
+        () = exporter.run() => {}
+    }
+}
+
+/// Other nodes have to know how the streams of this one ended, and the collector its spans. What
+/// is late is lost to them.
+async fn settle(store: &dyn StreamStore, limiter: &dyn Limiter, exporter: &mut Exporter) {
+    let shared = async { tokio::join!(store.settle(), limiter.settle()) };
+    let settled = tokio::time::timeout(LAST_WRITES, shared);
+    let (settled, ()) = tokio::join!(settled, exporter.flush(LAST_WRITES));
+    if settled.is_err() {
         tracing::warn!("not every stream's end could be shared");
     }
 }
