@@ -28,6 +28,7 @@ use tokenfall::{
     config::Config,
     metrics::Metrics,
     openai::{Model, scan},
+    spans::Spans,
     stream::{MemoryStore, ShelfLimits, StreamStore},
     tokens::Tokens,
 };
@@ -83,6 +84,10 @@ impl Backend for Fragile {
 
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn takes_any_name(&self) -> bool {
+        true
     }
 }
 
@@ -167,7 +172,7 @@ fn shared(config: &Config, metrics: &Arc<Metrics>) -> Shared {
         settings: Arc::new(config.stream.clone()),
         pumps: Pumps::default(),
         activity: Activity::default(),
-        ledger: Ledger::new(&config.usage, sink, counts),
+        ledger: Ledger::new(&config.usage, (sink, Spans::default()), counts),
         admission: Arc::new(Admission::new(Arc::new(MemoryLimiter::default()), room)),
         assumed_tokens: 10,
     }
