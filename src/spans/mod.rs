@@ -75,8 +75,8 @@ impl From<u64> for Attribute {
     }
 }
 
-/// Takes spans and forgets about them; where nothing is traced, as by default, at once.
-#[derive(Clone, Default)]
+/// Takes spans and forgets about them; where nothing is traced, at once.
+#[derive(Clone)]
 pub struct Spans(Option<Recorder>);
 
 #[derive(Clone)]
