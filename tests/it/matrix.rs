@@ -55,13 +55,8 @@ fn faults() -> Vec<Fault> {
         lingers: true,
         ..fault(name, Some(script.linger()), outcome)
     };
-    let refuse = |status| {
-        Some(Script::reply(
-            status,
-            &[("content-type", "application/json")],
-            ERROR,
-        ))
-    };
+    let json = [("content-type", "application/json")];
+    let refuse = |status| Some(Script::reply(status, &json, ERROR));
     let html = Script::reply("200 OK", &[("content-type", "text/html")], "<p>");
     let silent = Script::silent;
     let begun = || Script::stream().event(&role());
