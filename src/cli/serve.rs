@@ -9,14 +9,13 @@ use std::{
     thread,
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
 use toml::{Table, Value};
 
-use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
+use super::{FAILED, ServeArgs, WRONG_INPUT, fail, raise_open_files, say, warn};
 use crate::{
     backend::{cassette::OnMiss, mock},
     config::{Config, Flag},
@@ -207,16 +206,4 @@ Try it:
         model = mock::MODEL,
     );
     say(&greeting);
-}
-
-/// Every open stream takes a descriptor or two.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let raised = setrlimit(Resource::Nofile, raised).map(|()| limit.maximum);
-    let current = raised.unwrap_or(limit.current);
-    tracing::info!(open_files = current, "limit on open files");
 }
