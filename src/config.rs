@@ -6,6 +6,7 @@
 
 mod keys_file;
 mod layers;
+mod standard;
 mod validate;
 
 use std::path::Path;
@@ -15,9 +16,12 @@ use serde::Deserialize;
 use crate::{
     access::{self, KeyDigest, KeySettings},
     api::{CorsSettings, Limits},
-    backend::{ModelSettings, mock, upstream::Secret},
+    backend::{
+        ModelSettings, mock,
+        upstream::{Secret, UpstreamSettings},
+    },
     completion::{StoredSettings, UsageSettings},
-    server, stream,
+    server, spans, stream,
 };
 pub use layers::ConfigError;
 use layers::{Layers, Source};
@@ -42,6 +46,8 @@ pub struct Config {
     pub stored: StoredSettings,
     /// What is written down about completions.
     pub usage: UsageSettings,
+    /// Where traces go.
+    pub otlp: spans::Settings,
     /// The built-in mock.
     pub mock: mock::Settings,
     /// Models that run elsewhere.
@@ -120,10 +126,8 @@ impl Config {
         read_keys("auth.keys", &mut self.auth.keys, &variable)?;
         for (index, model) in self.models.iter_mut().enumerate() {
             for (place, upstream) in model.upstreams.iter_mut().enumerate() {
-                if let Some(name) = &upstream.key_env {
-                    let key = format!("models[{index}].upstreams[{place}].key_env");
-                    upstream.key = Some(Secret(read(key, name, &variable)?));
-                }
+                let entry = format!("models[{index}].upstreams[{place}]");
+                upstream.key = upstream_key(&entry, upstream, &variable)?;
             }
         }
         Ok(())
@@ -150,6 +154,35 @@ fn read_keys(
     Ok(())
 }
 
+/// The key of an upstream, whose entry this is.
+fn upstream_key(
+    entry: &str,
+    upstream: &UpstreamSettings,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Secret>, validate::Wrong> {
+    let key = match (&upstream.key_env, &upstream.key_file) {
+        (None, None) => return Ok(None),
+        (Some(name), None) => read(format!("{entry}.key_env"), name, variable)?,
+        (env, Some(path)) => {
+            let wrong = |reason| validate::Wrong {
+                key: format!("{entry}.key_file"),
+                reason,
+            };
+            if env.is_some() {
+                return Err(wrong("expected none beside key_env".to_owned()));
+            }
+            let file = path.display();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| wrong(format!("`{file}` cannot be read: {error}")))?;
+            match text.trim() {
+                "" => return Err(wrong(format!("`{file}` holds no key"))),
+                key => key.to_owned(),
+            }
+        }
+    };
+    Ok(Some(Secret(key)))
+}
+
 /// A variable that has to be there, for this setting.
 fn read(
     key: String,
@@ -170,3 +203,5 @@ pub fn secret(name: &str) -> Option<Secret> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upstream_tests;

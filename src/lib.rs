@@ -13,6 +13,7 @@ pub mod config;
 pub mod metrics;
 pub mod openai;
 pub mod server;
+pub mod spans;
 pub mod sse;
 pub mod stream;
 pub mod telemetry;

@@ -49,6 +49,8 @@ pub struct Metrics {
     readers_left: Counters<1>,
     resumes: Counter,
     heartbeats: Counter,
+    records_lost: Counter,
+    spans_dropped: Counters<1>,
     log_bytes: Gauge,
 }
 
@@ -143,6 +145,8 @@ impl Default for Metrics {
             readers_left: Family::default(),
             resumes: Counter::default(),
             heartbeats: Counter::default(),
+            records_lost: Counter::default(),
+            spans_dropped: Family::default(),
             log_bytes: Gauge::default(),
         };
         metrics.register_times();
@@ -183,6 +187,10 @@ impl Metrics {
         all.register("resumes", help, self.resumes.clone());
         let help = "Heartbeats that were sent";
         all.register("heartbeats", help, self.heartbeats.clone());
+        let help = "Usage records that were not written, because too many waited";
+        all.register("usage_records_lost", help, self.records_lost.clone());
+        let help = "Spans that were lost: too many waited, or the collector did not take them";
+        all.register("spans_dropped", help, self.spans_dropped.clone());
         let help = "What streams hold in memory, live and kept";
         let bytes = self.log_bytes.clone();
         all.register_with_unit("log", help, Unit::Bytes, bytes);
@@ -302,6 +310,18 @@ impl Metrics {
     /// A heartbeat was sent.
     pub fn heartbeat(&self) {
         self.heartbeats.inc();
+    }
+
+    /// A usage record will not be written.
+    pub fn record_lost(&self) {
+        self.records_lost.inc();
+    }
+
+    /// So many spans were lost, for this cause.
+    pub fn spans_dropped(&self, cause: &str, count: usize) {
+        let labels = [("cause", cause.to_owned())];
+        let count = count.try_into().unwrap_or(u64::MAX);
+        self.spans_dropped.get_or_create(&labels).inc_by(count);
     }
 
     /// Streams hold so much memory.

@@ -26,15 +26,16 @@ use crate::{
     access::{Admission, Keyring, Limiter, MemoryLimiter, RedisLimiter, Room, Tickets},
     api::{self, Bodies, Line, OriginPolicy, State},
     backend::{
-        Backend, Balance, CacheSettings, Clocks, Health, LoadError, ModelSettings, OnUpstreamLoss,
-        Route, Router, Target,
+        Backend, Balance, CacheSettings, Clocks, Health, LoadError, ModelSettings, OnLoss, Route,
+        Router, Target,
         cassette::{Cassettes, OnMiss, Recording},
         mock::{Control, Mock},
         upstream::{Limits, Upstream, UpstreamSettingsError},
     },
-    completion::{self, Activity, Cache, Claims, Ledger, Pumps, Service, Sink, Stored},
+    completion::{self, Activity, Cache, Claims, Heir, Ledger, Pumps, Service, Sink, Stored},
     config::Config,
     metrics::Metrics,
+    spans::{self, Exporter},
     stream::{
         MemoryShelf, MemoryStore, OnUnavailable, RedisStore, Shelf, ShelfLimits, StoreKind,
         StreamStore,
@@ -100,6 +101,9 @@ pub enum ServeError {
     /// Usage records cannot be written.
     #[error("usage.sink: {0}")]
     Sink(#[source] io::Error),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Spans(#[from] spans::SettingsError),
     /// A scenario or a cassette cannot be used.
     #[error(transparent)]
     File(#[from] LoadError),
@@ -141,12 +145,14 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let listener = listen(&config.server)?;
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
-    let (store, limiter) = kept(&config)?;
+    let (heir, inherited) = Heir::new();
+    let (store, limiter) = kept(&config, heir)?;
     let kept = (Arc::clone(&store), Arc::clone(&limiter));
-    let shared = Shared::new(&config, address, kept)?;
+    let (shared, mut exporter) = Shared::new(&config, address, kept)?;
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
     let listening = shared.listening(address);
+    let heir = shared.service();
     // One call of this per worker thread: each has backends and connections of its own.
     let app = move || {
         App::new()
@@ -160,6 +166,7 @@ async fn serve(
             .into_app()
             .default_service(web::to(api::fallback))
             .wrap(from_fn(api::unchunked))
+            .wrap(from_fn(api::bounded))
             .wrap(from_fn(api::guard))
             .wrap(from_fn(api::request_id))
     };
@@ -190,13 +197,16 @@ async fn serve(
         ended = &mut server => return ended.map_err(ServeError::Stopped),
         () = store.tend() => {}
         () = control.tend() => {}
+        () = heir.inherit(inherited) => {}
         () = limiter.tend() => {}
+        () = exporter.run() => {}
         () = drain(stop, &listening, config.server.drain) => {}
     }
     settle(&*store, &*limiter).await;
     // Sent at once; the server itself says when it is done.
     drop(handle.stop(true));
     let stopped = server.await.map_err(ServeError::Stopped);
+    exporter.flush(LAST_WRITES).await;
     // Nothing is served any more, so that nobody minds a thread that waits.
     sink.flush(LAST_WRITES);
     stopped
@@ -215,15 +225,14 @@ type Kept = (Arc<dyn StreamStore>, Arc<dyn Limiter>);
 
 /// Both as they are configured. The store has its tasks on this thread,
 /// which lives as long as the server.
-fn kept(config: &Config) -> Result<Kept, ServeError> {
+fn kept(config: &Config, heir: Heir) -> Result<Kept, ServeError> {
     Ok(match config.store.kind {
         StoreKind::Memory => (
             Arc::new(MemoryStore::new(&config.stream)),
             Arc::new(MemoryLimiter::default()),
         ),
         StoreKind::Redis => {
-            let last_words = Arc::new(completion::last_words);
-            let store = RedisStore::new(&config.store, &config.stream, last_words)?;
+            let store = RedisStore::new(&config.store, &config.stream, Arc::new(heir))?;
             let is_own = config.store.on_unavailable == OnUnavailable::Unshared;
             let limiter = RedisLimiter::new(
                 Arc::new(store.connections()),
@@ -264,7 +273,7 @@ impl Shared {
         config: &Config,
         address: SocketAddr,
         (store, limiter): Kept,
-    ) -> Result<Self, ServeError> {
+    ) -> Result<(Self, Exporter), ServeError> {
         let control = Arc::new(control(config)?);
         let metrics: Arc<Metrics> = Arc::default();
         let state = State {
@@ -279,6 +288,7 @@ impl Shared {
         };
         let tokens: Arc<Tokens> = Arc::default();
         let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
+        let (spans, exporter) = spans::start(&config.otlp, &metrics)?;
         let cassettes = cassettes(config)?;
         let completions = completion::Shared {
             claims: Arc::new(claims(config, &*store)),
@@ -290,13 +300,13 @@ impl Shared {
             activity: Activity::default(),
             ledger: Ledger::new(
                 &config.usage,
-                sink,
+                (sink, spans),
                 (Arc::clone(&tokens), Arc::clone(&metrics)),
             ),
             admission: Arc::new(Admission::new(limiter, room(config))),
             assumed_tokens: config.limits.assumed_tokens,
         };
-        Ok(Self {
+        let shared = Self {
             config: Arc::new(config.clone()),
             state: Data::new(state),
             policy: Data::new(origin_policy(config, address)),
@@ -306,7 +316,8 @@ impl Shared {
             cassettes,
             health: health(config),
             completions,
-        })
+        };
+        Ok((shared, exporter))
     }
 
     fn listening(&self, address: SocketAddr) -> Listening {
@@ -360,7 +371,8 @@ impl Shared {
             name: name.to_owned(),
             targets: [target].into(),
             balance: Balance::Ordered,
-            on_upstream_loss: OnUpstreamLoss::Error,
+            on_upstream_loss: OnLoss::Error,
+            on_owner_loss: OnLoss::Error,
             clocks,
             cache: CacheSettings::default(),
         }
@@ -392,6 +404,7 @@ impl Shared {
             targets: targets.collect::<Result<_, _>>()?,
             balance: model.balance,
             on_upstream_loss: model.on_upstream_loss,
+            on_owner_loss: model.on_owner_loss,
             clocks: model.clocks(),
             cache: model.cache,
         })

@@ -1,6 +1,10 @@
 //! Logs: for people on a terminal, one JSON object a line otherwise. To standard error.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    any::Any,
+    io::{IsTerminal, stderr},
+    panic::{self, PanicHookInfo},
+};
 
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -38,5 +42,42 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
     let _ = tracing_subscriber::registry()
         .with(output.with_filter(filter))
         .try_init();
+    panic::set_hook(Box::new(report));
     Ok(())
+}
+
+/// Logs where a thread panicked, and why as far as that tells of nobody.
+fn report(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(
+        place,
+        message = constant(panic.payload()),
+        "a thread panicked"
+    );
+}
+
+/// A panic's message, unless it was put together at run time: then it may quote what a client sent
+/// (that of a text which was cut within a character does).
+fn constant(payload: &dyn Any) -> Option<&'static str> {
+    payload.downcast_ref::<&'static str>().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::string_slice, reason = "it is to panic")]
+    fn what_a_panic_quotes_is_not_told() {
+        let quoting = catch_unwind(|| "a secret é"[..10].len());
+        let quoting = quoting.expect_err("it is cut within a character");
+        let message = quoting.downcast_ref::<String>().expect("made at run time");
+        assert!(message.contains("secret"), "{message}");
+        assert_eq!(constant(&*quoting), None);
+        let plain = catch_unwind(|| assert!("".len() > 1, "too short"));
+        let plain = plain.expect_err("it is too short");
+        assert_eq!(constant(&*plain), Some("too short"));
+    }
 }

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use tiktoken_rs::CoreBPE;
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::spawn_blocking,
+};
 
 /// Texts up to this size are encoded where they are; the time that takes (0.6 µs a token)
 /// is below that of a thread switch and back by a factor of 10 at most.
@@ -16,10 +19,23 @@ const INLINE_BYTES: usize = 2048;
 /// they are counted. No word is as long.
 const LONGEST_RUN: usize = 256;
 
+/// How many larger texts are worked on at once. Each has a thread, which keeps a megabyte for the
+/// next one, and more threads than cores gain nothing.
+const AT_ONCE: usize = 4;
+
 /// The tokenizer, loaded when it is first needed.
-#[derive(Default)]
 pub struct Tokens {
     loaded: OnceCell<Arc<CoreBPE>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            loaded: OnceCell::new(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
 }
 
 /// One or several tokens whose bytes are whole characters.
@@ -87,7 +103,14 @@ impl Tokens {
             return Ok(work(bpe));
         }
         let bpe = Arc::clone(bpe);
-        spawn_blocking(move || work(&bpe)).await.map_err(failed)
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(failed)?;
+        let work = move || {
+            // Held by the work itself: who asked for it may leave before it is done.
+            let _turn = turn;
+            work(&bpe)
+        };
+        spawn_blocking(work).await.map_err(failed)
     }
 }
 
@@ -136,7 +159,32 @@ fn split(bpe: &CoreBPE, text: &str) -> Vec<Piece> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    #[tokio::test]
+    async fn no_more_large_texts_are_worked_on_than_may_be() {
+        let tokens = Tokens::default();
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let counts = Arc::new((now, most));
+        let work = || {
+            let counts = Arc::clone(&counts);
+            tokens.run(INLINE_BYTES + 1, move |_| {
+                let now = counts.0.fetch_add(1, Ordering::SeqCst) + 1;
+                counts.1.fetch_max(now, Ordering::SeqCst);
+                // Long enough for all others to begin, if they may.
+                let until = std::time::SystemTime::now() + std::time::Duration::from_millis(20);
+                while std::time::SystemTime::now() < until {
+                    std::thread::yield_now();
+                }
+                counts.0.fetch_sub(1, Ordering::SeqCst);
+            })
+        };
+        let done = futures_util::future::join_all((0..3 * AT_ONCE).map(|_| work())).await;
+        assert!(done.iter().all(Result::is_ok));
+        assert_eq!(counts.1.load(Ordering::SeqCst), AT_ONCE);
+    }
 
     #[tokio::test]
     async fn pieces_are_the_text_and_their_tokens_the_count() {

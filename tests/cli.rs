@@ -485,3 +485,30 @@ fn a_load_is_told_as_text_json_and_a_page_and_one_stream_that_is_not_whole_fails
         assert_eq!(run(args).status.code(), Some(2), "{args:?}");
     }
 }
+
+#[test]
+fn usage_records_stand_on_standard_output_after_the_greeting() {
+    let settings = [("TOKENFALL__USAGE__SINK", "stdout")];
+    let server = Running::start(&["serve", "--port", "0", "--instant"], &settings);
+    let mut stream = server.open_stream();
+    let mut reply = Vec::new();
+    let end = b"data: [DONE]\n\n";
+    while !reply.windows(end.len()).any(|bytes| bytes == end) {
+        let mut read = [0; 4096];
+        let count = stream.read(&mut read).expect("a reply");
+        assert!(count > 0, "{}", String::from_utf8_lossy(&reply));
+        reply.extend_from_slice(&read[..count]);
+    }
+    server.signal(Signal::TERM);
+    let mut server = server;
+    let mut rest = String::new();
+    server.stdout.read_to_string(&mut rest).expect("text");
+    let records: Vec<serde_json::Value> = rest
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert_eq!(records.len(), 1, "{rest}");
+    assert_eq!(records[0]["end"], "completed", "{rest}");
+    assert_eq!(server.code(), Some(0));
+}

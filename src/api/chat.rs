@@ -18,6 +18,7 @@ use super::{
     ApiError, Limits, State,
     body::Show,
     caller::Caller,
+    error::Part,
     line::Line,
     openapi::ChatEvent,
     query::{for_backend, idempotency_key, on_disconnect, shown_to, wants_cookie, wants_ids},
@@ -185,7 +186,7 @@ fn base_url(request: &HttpRequest, state: &State) -> String {
     format!("http://{}", host.unwrap_or("localhost"))
 }
 
-/// The whole body, within its limits of size and time.
+/// The whole body, within its limits of size and time, and with no more in it than there may be.
 pub(super) async fn read_body(mut payload: Payload, limits: &Limits) -> Result<Bytes, ApiError> {
     let max_bytes = limits.body_bytes;
     let read = async {
@@ -193,12 +194,16 @@ pub(super) async fn read_body(mut payload: Payload, limits: &Limits) -> Result<B
         while let Some(read) = payload.next().await {
             let read = read.map_err(|error| ApiError::BodyBroken(error.to_string()))?;
             if body.len() + read.len() > max_bytes {
-                return Err(ApiError::BodyTooLarge { max_bytes });
+                let part = Part::Body;
+                return Err(ApiError::TooLarge { part, max_bytes });
             }
             body.extend_from_slice(&read);
         }
         Ok(body.freeze())
     };
-    let read = timeout(limits.body_timeout, read).await;
-    read.unwrap_or(Err(ApiError::BodyTimeout))
+    let limit = limits.body_timeout;
+    let read = timeout(limit, read).await;
+    let body = read.unwrap_or(Err(ApiError::BodyTimeout { limit }))?;
+    limits.bounds().check(&body)?;
+    Ok(body)
 }

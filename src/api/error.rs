@@ -1,6 +1,6 @@
 //! Every error as an OpenAI envelope. The only file that knows status codes.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
@@ -16,6 +16,51 @@ use crate::{
 /// How long a client is asked to wait when there is no room, in seconds.
 const RETRY_AFTER: &str = "1";
 const INVALID_REQUEST: &str = "invalid_request_error";
+
+/// A part of a request that has a limit in bytes.
+#[derive(Debug)]
+pub enum Part {
+    /// The body.
+    Body,
+    /// The path and the query.
+    Target,
+    /// The value of the header of this name.
+    Header(String),
+}
+
+impl Part {
+    fn refusal(&self, max_bytes: usize) -> String {
+        let (what, setting) = match self {
+            Self::Body => ("The body is", "limits.body_bytes"),
+            Self::Target => ("The path and query are", "limits.target_bytes"),
+            Self::Header(_) => ("The header is", "limits.header_bytes"),
+        };
+        format!("{what} larger than {max_bytes} bytes ({setting}).")
+    }
+
+    fn header(&self) -> Option<&str> {
+        match self {
+            Self::Body | Self::Target => None,
+            Self::Header(name) => Some(name),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Body => "body_too_large",
+            Self::Target => "target_too_large",
+            Self::Header(_) => "header_too_large",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Target => StatusCode::URI_TOO_LONG,
+            Self::Header(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        }
+    }
+}
 
 /// What can go wrong between a request and its reply.
 #[derive(Debug)]
@@ -51,13 +96,18 @@ pub enum ApiError {
         /// The methods that are.
         allowed: String,
     },
-    /// The body is larger than it may be.
-    BodyTooLarge {
+    /// A part of the request is larger than it may be.
+    TooLarge {
+        /// Which.
+        part: Part,
         /// The limit in bytes.
         max_bytes: usize,
     },
     /// The body did not come in time.
-    BodyTimeout,
+    BodyTimeout {
+        /// The limit.
+        limit: Duration,
+    },
     /// The body broke off or its framing is wrong.
     BodyBroken(String),
 }
@@ -106,13 +156,13 @@ impl ApiError {
                 None,
                 Some("method_not_allowed"),
             ),
-            Self::BodyTooLarge { max_bytes } => (
-                format!("The body is larger than {max_bytes} bytes."),
-                None,
-                Some("body_too_large"),
+            Self::TooLarge { part, max_bytes } => (
+                part.refusal(*max_bytes),
+                part.header().map(str::to_owned),
+                Some(part.code()),
             ),
-            Self::BodyTimeout => (
-                "The body did not arrive in time.".to_owned(),
+            Self::BodyTimeout { limit } => (
+                format!("The body did not arrive within {limit:?} (limits.body_timeout)."),
                 None,
                 Some("body_timeout"),
             ),
@@ -159,8 +209,8 @@ impl ResponseError for ApiError {
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NotVerified(_) => StatusCode::NOT_ACCEPTABLE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge { part, .. } => part.status(),
+            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
         }
     }
 
@@ -184,8 +234,8 @@ impl ResponseError for ApiError {
             | Self::Forbidden(_)
             | Self::NotFound { .. }
             | Self::NotVerified(_)
-            | Self::BodyTooLarge { .. }
-            | Self::BodyTimeout
+            | Self::TooLarge { .. }
+            | Self::BodyTimeout { .. }
             | Self::BodyBroken(_) => {}
         }
         response.body(self.envelope().to_json())

@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, dev::ResourceDef, http::Method};
 use serde_json::Value;
 
 use super::{
-    ApiError, docs,
+    ApiError,
     openapi::{Edition, document},
+    pages,
 };
 
 /// One documented path and its methods.
@@ -44,8 +45,11 @@ fn not_allowed(method: &Method, here: &Served) -> ApiError {
 
 impl Served {
     fn is_at(&self, path: &str) -> bool {
-        // The document cannot say that a model's name may hold slashes.
-        let pattern = self.path.replace("{model}", "{model:.+}");
+        // The document cannot say which names may hold slashes.
+        let pattern = self
+            .path
+            .replace("{model}", "{model:.+}")
+            .replace("{file}", "{file:.+}");
         ResourceDef::new(pattern).is_match(path)
     }
 }
@@ -61,7 +65,7 @@ fn served(document: &Value) -> Vec<Served> {
         path: (*path).to_owned(),
         methods: vec!["GET".to_owned()],
     };
-    let pages = docs::PATHS.iter().map(page);
+    let pages = pages::PATHS.iter().map(page);
     described(document).into_iter().chain(pages).collect()
 }
 

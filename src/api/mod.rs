@@ -8,11 +8,11 @@ mod body;
 mod caller;
 mod chat;
 mod completions;
-mod docs;
 mod embeddings;
 mod error;
 mod fallback;
 mod follow;
+mod heads;
 mod health;
 mod http10;
 mod limits;
@@ -23,6 +23,7 @@ mod models;
 mod moderations;
 pub mod openapi;
 mod origin;
+mod pages;
 mod query;
 mod reply;
 mod request_id;
@@ -95,11 +96,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .service(metrics::metrics)
         .service(openapi::document_3_2)
         .service(openapi::document_3_1)
-        .map(docs::assets);
+        .map(pages::assets);
 }
 
 /// Everything around the routes: ids, origins, and what happens off the routes.
 pub use fallback::fallback;
+pub use heads::bounded;
 pub use http10::unchunked;
 pub use origin::guard;
 pub use request_id::request_id;

@@ -13,8 +13,8 @@ use crate::{
 
 /// List the models
 ///
-/// Those that are configured by name, and those that an upstream for any name offers, as far as
-/// the key may use them.
+/// Those that are configured by name, and those that the upstreams of a pattern name, as far as
+/// the key may use them. An upstream that cannot say is passed over.
 #[utoipa::path(
     tag = "Models",
     operation_id = "listModels",
@@ -22,7 +22,7 @@ use crate::{
         (status = 200, description = "The models.", body = ModelList),
         (status = 401, description = "No key, or none of this server's.", body = ErrorEnvelope),
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
-        (status = "default", description = "An upstream that could not say.", body = ErrorEnvelope),
+        (status = "default", description = "Nobody could say.", body = ErrorEnvelope),
     )
 )]
 #[get("/v1/models")]
@@ -41,6 +41,7 @@ pub(super) async fn list(caller: Caller, service: Data<Service>) -> Result<HttpR
         (status = 401, description = "No key, or none of this server's.", body = ErrorEnvelope),
         (status = 403, description = "A web page that may not use this server.", body = ErrorEnvelope),
         (status = 404, description = "The model is not served here.", body = ErrorEnvelope),
+        (status = "default", description = "Nobody could say.", body = ErrorEnvelope),
     )
 )]
 // Names such as `meta-llama/Llama-3` hold slashes.
@@ -50,7 +51,7 @@ pub(super) async fn retrieve(
     name: Path<String>,
     service: Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
-    let model = service.model(caller.key.as_ref(), &name)?;
+    let model = service.model(caller.key.as_ref(), &name).await?;
     Ok(HttpResponse::Ok().json(model))
 }
 

@@ -1,23 +1,32 @@
 //! `x-request-id`, the client's own where it is fit to be logged, and other headers that
-//! stand on every reply; and the count of replies.
+//! stand on every reply; the count of replies; and the reply where there would be none.
+
+use std::panic::AssertUnwindSafe;
 
 use actix_web::{
-    Error,
+    Error, ResponseError,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    },
     middleware::Next,
     web::Data,
 };
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use crate::metrics::Metrics;
+use super::ApiError;
+use crate::{completion::Failure, metrics::Metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const MAX_LENGTH: usize = 128;
 
-/// Puts the id of the request on its response, and how long it took to answer.
+/// Puts the id of the request on its response, and how long it took to answer. A handler that
+/// panics is answered for.
 pub async fn request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -28,7 +37,14 @@ pub async fn request_id(
         Some(_) | None => new_id(),
     };
     let metrics = request.app_data::<Data<Metrics>>().cloned();
-    let mut response = next.call(request).await?;
+    let response = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let Ok(response) = response else {
+        if let Some(metrics) = metrics {
+            metrics.request("none", StatusCode::INTERNAL_SERVER_ERROR.as_u16());
+        }
+        return Err(fallen(id));
+    };
+    let mut response = response?;
     if let Some(metrics) = metrics {
         // What has no route was asked for by somebody else's idea of one.
         let route = response.request().match_pattern();
@@ -44,6 +60,15 @@ pub async fn request_id(
         headers.insert(PROCESSING_MS, took.into());
     }
     Ok(response)
+}
+
+/// The reply to a request whose handler panicked. The request went down with it, so that nothing
+/// else is known of it here.
+fn fallen(id: HeaderValue) -> Error {
+    let failure = ApiError::from(Failure::internal());
+    let mut response = failure.error_response();
+    response.headers_mut().insert(REQUEST_ID, id);
+    InternalError::from_response(failure, response).into()
 }
 
 fn is_fit(id: &HeaderValue) -> bool {

@@ -4,12 +4,26 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::openai::Bounds;
+
 /// Limits on what a client can send.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// The largest request body, in bytes.
     pub body_bytes: usize,
+    /// How deep the JSON of a body may nest.
+    pub json_depth: u8,
+    /// The most messages of a request.
+    pub messages: usize,
+    /// The most tools of a request.
+    pub tools: usize,
+    /// The largest tool, and the largest `response_format`, in bytes.
+    pub schema_bytes: usize,
+    /// The longest path and query, in bytes.
+    pub target_bytes: usize,
+    /// The longest value of a header, in bytes.
+    pub header_bytes: usize,
     /// How long a request body may take to arrive.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
@@ -30,6 +44,18 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// The tokens that a key's limits hold for a choice of an answer that may be of any length.
     pub assumed_tokens: u64,
+}
+
+impl Limits {
+    /// Those on what a body holds.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            depth: self.json_depth,
+            messages: self.messages,
+            tools: self.tools,
+            schema_bytes: self.schema_bytes,
+        }
+    }
 }
 
 /// Which web pages may use the server.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// A failure of a backend.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum BackendError {
     /// No connection, or it broke before the answer's head.
     #[error("the upstream could not be reached: {0}")]

@@ -24,7 +24,7 @@ use std::{rc::Rc, sync::Arc};
 pub use cache::{CacheSettings, Pace, Share};
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
-pub use router::{Balance, ModelSettings, OnUpstreamLoss, Route, Router, Target, is_match};
+pub use router::{Balance, ModelSettings, OnLoss, Route, Router, Target, is_match};
 pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 
@@ -50,8 +50,11 @@ pub trait Backend {
         None
     }
 
-    /// The models that can be asked for here.
+    /// The models that it names.
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>>;
+
+    /// Whether it is asked for models that it does not name as well.
+    fn takes_any_name(&self) -> bool;
 }
 
 /// Names, in lower case, and values.
@@ -65,7 +68,7 @@ pub struct Call {
     /// The completion's time, in seconds since 1970, likewise.
     pub created: u64,
     /// The request.
-    pub request: ChatRequest,
+    pub request: Rc<ChatRequest>,
     /// Headers of the client's that the backend may see.
     pub headers: Headers,
     /// Who has to know the upstream's key.

@@ -1,7 +1,8 @@
 //! Which backend answers for which model.
 
-use std::{cell::Cell, cmp::Reverse, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, cmp::Reverse, collections::HashSet, rc::Rc, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::{
@@ -28,7 +29,10 @@ pub struct ModelSettings {
     pub balance: Balance,
     /// What becomes of an answer whose upstream is lost in the middle.
     #[serde(default)]
-    pub on_upstream_loss: OnUpstreamLoss,
+    pub on_upstream_loss: OnLoss,
+    /// What becomes of one whose node is lost, where nodes share a store.
+    #[serde(default)]
+    pub on_owner_loss: OnLoss,
     /// How long a connection may take.
     #[serde(with = "humantime_serde", default = "connect")]
     pub connect: Duration,
@@ -64,14 +68,14 @@ pub enum Balance {
     LeastOpen,
 }
 
-/// What becomes of an answer whose upstream is lost after it has said something.
+/// What becomes of an answer that is lost after it has said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnUpstreamLoss {
+pub enum OnLoss {
     /// It ends with an error event.
     #[default]
     Error,
-    /// The next upstream is asked to go on from what was said.
+    /// Another upstream, or another node, goes on from what was said.
     Continue,
 }
 
@@ -126,7 +130,9 @@ pub struct Route {
     /// Who of them is asked first.
     pub balance: Balance,
     /// What becomes of its answers whose upstream is lost in the middle.
-    pub on_upstream_loss: OnUpstreamLoss,
+    pub on_upstream_loss: OnLoss,
+    /// What becomes of those whose node is lost.
+    pub on_owner_loss: OnLoss,
     /// How long the parts of its answers may take.
     pub clocks: Clocks,
     /// Which requests may share an answer.
@@ -173,16 +179,30 @@ impl Route {
 }
 
 impl Route {
-    /// The models that the first target which answers can be asked for.
+    fn is_pattern(&self) -> bool {
+        self.name.contains('*')
+    }
+
+    /// The models that its targets name, those of the first target first.
     async fn offered(&self) -> Result<Vec<Model>, BackendError> {
-        let mut result = Ok(Vec::new());
-        for target in self.order() {
-            result = target.backend.models().await;
-            if result.is_ok() {
-                break;
+        let asked = self.targets.iter().map(|target| async {
+            let named = target.backend.models().await;
+            let upstream = &*target.label;
+            named.inspect_err(|error| tracing::warn!(upstream, %error, "its models are not known"))
+        });
+        let mut models: Vec<Model> = Vec::new();
+        let mut failed = Ok(());
+        for named in join_all(asked).await {
+            match named {
+                Ok(named) => models.extend(named),
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
-        result
+        models.retain(|model| is_match(&self.name, &model.id));
+        match models.is_empty() {
+            true => failed.map(|()| models),
+            false => Ok(models),
+        }
     }
 }
 
@@ -242,21 +262,62 @@ impl Router {
         }
     }
 
-    /// The models of all routes: a plain name is one, a pattern's are asked for.
+    /// The models of all routes: a plain name is one, those of a pattern are what all of its targets
+    /// name. Who cannot say is passed over.
     ///
     /// # Errors
-    /// [`BackendError`] of the first backend that could not say.
+    /// [`BackendError`] where there would be none at all, because somebody could not say.
     pub async fn models(&self) -> Result<Vec<Model>, BackendError> {
         let mut models: Vec<Model> = Vec::new();
-        for route in &self.routes {
-            if !route.name.contains('*') {
-                models.push(Model::new(&route.name));
-                continue;
+        let mut failed = Ok(());
+        let offered = self.routes.iter().map(|route| async move {
+            match route.is_pattern() {
+                true => (route, route.offered().await),
+                false => (route, Ok(vec![Model::new(&route.name)])),
             }
-            let offered = route.offered().await?;
-            models.extend(offered.into_iter().filter(|m| is_match(&route.name, &m.id)));
+        });
+        for (route, offered) in join_all(offered).await {
+            // Another route may come first for some of them.
+            let is_routed = |model: &Model| {
+                let first = self.route(&model.id);
+                first.is_some_and(|first| std::ptr::eq(first, route))
+            };
+            match offered {
+                Ok(offered) => models.extend(offered.into_iter().filter(is_routed)),
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(models)
+        let mut known = HashSet::new();
+        models.retain(|model| known.insert(model.id.clone()));
+        match models.is_empty() {
+            true => failed.map(|()| models),
+            false => Ok(models),
+        }
+    }
+
+    /// One model by its name: one of the list, or one that a target takes by any name. `None` if
+    /// there is no such model.
+    ///
+    /// # Errors
+    /// [`BackendError`] where nobody could say.
+    pub async fn model(&self, name: &str) -> Result<Option<Model>, BackendError> {
+        let Some(route) = self.route(name) else {
+            return Ok(None);
+        };
+        let takes_any = |target: &Target| target.backend.takes_any_name();
+        let is_taken = !route.is_pattern() || route.targets.iter().any(takes_any);
+        let offered = match route.is_pattern() {
+            true => route.offered().await,
+            false => Ok(Vec::new()),
+        };
+        match offered {
+            Ok(offered) => {
+                let named = offered.into_iter().find(|model| model.id == name);
+                Ok(named.or_else(|| is_taken.then(|| Model::new(name))))
+            }
+            Err(_) if is_taken => Ok(Some(Model::new(name))),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,19 +1,21 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
+mod catalog;
+mod fields;
+mod send;
 mod settings;
 mod taped;
 mod unary;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{cell::OnceCell, rc::Rc, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, RequestBuilder, StatusCode, Url,
+    Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
-use serde::Deserialize;
 
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step, UnaryAnswer,
@@ -21,31 +23,36 @@ use super::{
     cassette::{Cassettes, Request, Tape},
 };
 use crate::{
-    openai::{Continuation, Destination, Model, scan},
+    openai::{Continuation, Destination, Field, Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
+use catalog::Catalog;
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
 use settings::{base_url, client, headers};
 use taped::Taped;
 
 /// The largest error body, or list of models, that is read.
 const MAX_SIDE_BODY: usize = 1 << 20;
-/// How long a list of models may take.
-const MODELS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An upstream as one worker thread sees it: with connections of its own.
 pub struct Upstream {
     client: Client,
+    // Made when it is needed.
+    unpooled: OnceCell<Client>,
+    connect: Duration,
     base: Url,
     headers: HeaderMap,
     has_credentials: bool,
     model: Option<String>,
     asks_usage: bool,
+    fields: Vec<Field>,
     continuation: Continuation,
     max_event_bytes: usize,
     max_whole_bytes: usize,
     // Where exchanges are kept, if they are.
     cassettes: Option<Arc<Cassettes>>,
+    // The models that it names, if it is asked for them.
+    catalog: Option<Catalog>,
 }
 
 /// The largest answers that are taken.
@@ -68,16 +75,22 @@ impl Upstream {
         limits: Limits,
     ) -> Result<Self, UpstreamSettingsError> {
         Ok(Self {
-            client: client(connect)?,
-            base: base_url(&settings.base_url)?,
+            client: client(connect, usize::MAX)?,
+            unpooled: OnceCell::new(),
+            connect,
+            base: base_url(settings)?,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
             model: settings.model.clone(),
             asks_usage: settings.ask_usage,
+            fields: fields::fields(&settings.body)?,
             continuation: settings.continuation,
             max_event_bytes: limits.event_bytes,
             max_whole_bytes: limits.whole_bytes,
             cassettes: None,
+            catalog: settings
+                .is_discovered()
+                .then(|| Catalog::new(settings.discover_ttl)),
         })
     }
 
@@ -103,6 +116,7 @@ impl Upstream {
             model: self.model.as_deref(),
             asks_usage: self.asks_usage,
             partial: partial.map(|partial| (partial, self.continuation)),
+            fields: &self.fields,
         });
         let expected = if is_streaming {
             "text/event-stream"
@@ -159,13 +173,25 @@ impl Upstream {
         credentials: &Credentials,
         tape: Option<Tape>,
     ) -> Result<(Vec<(String, String)>, Taped), BackendError> {
-        let response = Taped::new(request.send().await.map_err(not_sent)?, tape);
+        let response = Taped::new(self.head(request).await?, tape);
         let headers = returned(response.headers());
         if !response.status().is_success() {
             let is_ours = self.has_credentials || *credentials == Credentials::Ours;
             return Err(refused(response, headers, is_ours).await);
         }
         Ok((headers, response))
+    }
+
+    /// A reply whose head has come.
+    async fn head(&self, request: RequestBuilder) -> Result<Response, BackendError> {
+        let unpooled = || {
+            if let Some(client) = self.unpooled.get() {
+                return Some(client.clone());
+            }
+            let client = client(self.connect, 0).ok()?;
+            Some(self.unpooled.get_or_init(|| client).clone())
+        };
+        send::send(request, unpooled).await.map_err(not_sent)
     }
 
     fn request_headers(&self, given: &[(String, String)], credentials: &Credentials) -> HeaderMap {
@@ -194,39 +220,6 @@ impl Upstream {
                 env!("CARGO_PKG_VERSION")
             )));
         headers
-    }
-
-    async fn list(&self) -> Result<Vec<Model>, BackendError> {
-        #[derive(Deserialize)]
-        struct List {
-            data: Vec<Entry>,
-        }
-        #[derive(Deserialize)]
-        struct Entry {
-            id: String,
-            #[serde(default)]
-            created: Option<u64>,
-            #[serde(default)]
-            owned_by: Option<String>,
-        }
-        let request = self.client.get(self.url("/models"));
-        let request = request
-            .headers(self.headers.clone())
-            .timeout(MODELS_TIMEOUT);
-        let response = request.send().await.map_err(not_sent)?;
-        if !response.status().is_success() {
-            let headers = returned(response.headers());
-            return Err(refused(Taped::new(response, None), headers, true).await);
-        }
-        let body = read_body(Taped::new(response, None), MAX_SIDE_BODY).await?;
-        let list: List = serde_json::from_slice(&body)
-            .map_err(|error| BackendError::Malformed(format!("its list of models: {error}")))?;
-        let model = |entry: Entry| Model {
-            created: entry.created.unwrap_or_default(),
-            owned_by: entry.owned_by.unwrap_or_default(),
-            ..Model::new(&entry.id)
-        };
-        Ok(list.data.into_iter().map(model).collect())
     }
 }
 
@@ -286,6 +279,10 @@ impl Backend for Upstream {
 
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
         self.list().boxed_local()
+    }
+
+    fn takes_any_name(&self) -> bool {
+        self.catalog.is_none()
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::{openai::Form, stream::Log};
+use crate::{backend::Headers, openai::Form, stream::Log};
 
 /// What a log is of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +25,20 @@ pub struct About {
     pub is_patient: bool,
     /// When its tickets expire, in seconds since 1970.
     pub expiry: u64,
+    /// What another node needs to go on with it, if one may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall: Option<Recall>,
+}
+
+/// A request, as a node has to know it that goes on with its answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recall {
+    /// Its body.
+    pub body: String,
+    /// Headers of the client's that the backend may see.
+    pub headers: Headers,
+    /// The name of the key that pays.
+    pub key: Option<String>,
 }
 
 impl About {

@@ -20,30 +20,61 @@ pub(super) const MAX_SEAMS: usize = 4;
 /// has thought is not shown to the next one, as no model is shown its own.
 const BESIDE: [&str; 4] = ["role", "content", "reasoning_content", "reasoning"];
 
-/// What the answer to this request has said, if another upstream can go on from there.
-pub(super) fn said(request: &ChatRequest, events: &[Event]) -> Option<String> {
-    if !request.can_be_continued() {
+/// How far an answer has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Nothing but roles: it can be begun anew.
+    Nothing,
+    /// A text that another upstream can go on from.
+    Text(String),
+    /// All of it.
+    All,
+}
+
+/// How far the answer to this request has come; `None` where nobody else can go on with it.
+pub(super) fn said(request: &ChatRequest, events: &[Event]) -> Option<Said> {
+    let folded = fold(events, request.form(), None).ok()?;
+    let choices = folded.get("choices")?.as_array()?;
+    let is_finished = |choice: &Value| choice.get("finish_reason").is_some_and(Value::is_string);
+    if choices.len() == request.choices() as usize && choices.iter().all(is_finished) {
+        return Some(Said::All);
+    }
+    if request.choices() != 1 {
         return None;
     }
-    let folded = fold(events, request.form(), None).ok()?;
-    let choice = folded.get("choices")?.get(0)?;
+    match text(request, choices.first()) {
+        Some(text) if text.is_empty() => Some(Said::Nothing),
+        Some(text) if request.can_be_continued() => Some(Said::Text(text)),
+        Some(_) | None => None,
+    }
+}
+
+/// The text of a choice that has nothing else.
+fn text(request: &ChatRequest, choice: Option<&Value>) -> Option<String> {
+    let Some(choice) = choice else {
+        return Some(String::new());
+    };
     let text = match request.form() {
         Form::Text => choice.get("text")?,
         Form::Chat => {
             let message = choice.get("message")?.as_object()?;
-            let is_plain = |(key, value): (&String, &Value)| {
-                BESIDE.contains(&key.as_str()) || value.is_null() || value == "" || is_empty(value)
-            };
+            let is_plain =
+                |(key, value): (&String, &Value)| BESIDE.contains(&key.as_str()) || is_blank(value);
             message.iter().all(is_plain).then_some(())?;
-            message.get("content")?
+            let has_thought = ["reasoning_content", "reasoning"]
+                .iter()
+                .any(|key| message.contains_key(*key));
+            let text = message.get("content")?;
+            // What was thought was for a text that has not begun.
+            (!has_thought || !is_blank(text)).then_some(())?;
+            text
         }
     };
-    let text = text.as_str().filter(|text| !text.is_empty())?;
-    Some(text.to_owned())
+    Some(text.as_str().unwrap_or_default().to_owned())
 }
 
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty)
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// A chunk without the role that a new answer begins with: this one has begun.
@@ -82,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{sse::data_frame, stream::Kind};
 
-    fn said_of(deltas: &[&str]) -> Option<String> {
+    fn said_of(deltas: &[&str]) -> Option<Said> {
         let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"a"}]}"#;
         let request = ChatRequest::parse(body.into()).expect("a valid request");
         let events = deltas.iter().map(|delta| Event {
@@ -102,9 +133,12 @@ mod tests {
     fn only_text_can_be_gone_on_with() {
         let role = r#"{"role":"assistant","content":"","refusal":null,"tool_calls":[]}"#;
         let text = r#"{"content":"é🌊"}"#;
-        assert_eq!(said_of(&[role, text, text]).as_deref(), Some("é🌊é🌊"));
+        let said = |text: &str| Some(Said::Text(text.to_owned()));
+        assert_eq!(said_of(&[role, text, text]), said("é🌊é🌊"));
+        assert_eq!(said_of(&[]), Some(Said::Nothing));
+        assert_eq!(said_of(&[role]), Some(Said::Nothing));
         let thought = r#"{"reasoning_content":"hm"}"#;
-        assert_eq!(said_of(&[role, thought, text]).as_deref(), Some("é🌊"));
+        assert_eq!(said_of(&[role, thought, text]), said("é🌊"));
         assert_eq!(said_of(&[role, thought]), None, "nothing but a thought");
         for other in [
             r#"{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":""}}]}"#,

@@ -249,6 +249,12 @@ impl Failure {
         }
     }
 
+    /// Another upstream may be asked: this one has failed, or has no such model.
+    pub(super) fn moves_on(&self) -> bool {
+        let has_none = matches!(self, Self::Refused(refusal) if refusal.status == 404);
+        has_none || self.is_upstreams()
+    }
+
     /// The upstream did nothing for the request: it refused it, or never had it.
     pub(super) fn is_free(&self) -> bool {
         match self {

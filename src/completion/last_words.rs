@@ -4,7 +4,7 @@ use super::{About, Failure, frame::Framer};
 use crate::stream::{End, Event, Log, Seq};
 
 /// The last events of a log that is taken over at `seq`, and its end.
-pub fn last_words(log: &Log, seq: Seq) -> (Vec<Event>, End) {
+pub(super) fn last_words(log: &Log, seq: Seq) -> (Vec<Event>, End) {
     let about = About::of(log);
     let failure = Failure::lost();
     let framer = Framer {
@@ -39,6 +39,7 @@ mod tests {
                 has_sequence,
                 is_patient: false,
                 expiry: 2,
+                recall: None,
             };
             let spec = Spec {
                 id: Id::new("id-", [0; 16]),

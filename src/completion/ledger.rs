@@ -23,10 +23,13 @@ use super::{
     pump::millis,
     sink::Sink,
     spent::{Source, Spent},
+    trace::{Outcome, Trace},
 };
 use crate::{
+    backend::{Call, Chunk},
     metrics::{Meter, Metrics},
     openai::ChatRequest,
+    spans::Spans,
     stream::End,
     tokens::Tokens,
 };
@@ -58,16 +61,19 @@ pub struct Ledger {
     tokens: Option<Arc<Tokens>>,
     turns: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+    spans: Spans,
 }
 
 impl Ledger {
-    /// A ledger that writes to `sink` and, if the settings say so, counts with `tokens`.
+    /// A ledger that writes to `sink`, traces to `spans` and, if the settings say so, counts with
+    /// `tokens`.
     pub fn new(
         settings: &UsageSettings,
-        sink: Sink,
+        (sink, spans): (Sink, Spans),
         (tokens, metrics): (Arc<Tokens>, Arc<Metrics>),
     ) -> Self {
         Self {
+            spans,
             metrics,
             sink,
             tokens: settings.estimate.then_some(tokens),
@@ -111,6 +117,8 @@ pub(super) struct Account {
     last_token: Option<Instant>,
     spent: Spent,
     end: Option<(End, Instant)>,
+    // None: it is not traced.
+    trace: Option<Trace>,
 }
 
 #[derive(Serialize)]
@@ -152,6 +160,33 @@ impl Account {
             first_token: None,
             spent: Spent::nothing(),
             end: None,
+            trace: None,
+        }
+    }
+
+    /// The same, traced if anything is: `call` is what upstreams are asked.
+    pub(super) fn traced(mut self, call: &Call) -> Self {
+        let asked = (&*call.request, &call.headers);
+        self.trace = Trace::begin(&self.ledger.spans, &self.completion, asked, self.started);
+        self
+    }
+
+    /// The same of a log that no client knows: who asks upstreams for it is a part of the span that
+    /// `call` was made in.
+    pub(super) fn traced_within(mut self, call: &Call) -> Self {
+        let asked = (&*call.request, &call.headers);
+        self.trace = Trace::within(&self.ledger.spans, &self.completion, asked, self.started);
+        self
+    }
+
+    /// What the upstream that is asked now gets: the call, as a part of its span.
+    pub(super) fn call(&self, call: &Rc<Call>) -> Rc<Call> {
+        match &self.trace {
+            None => Rc::clone(call),
+            Some(trace) => Rc::new(Call {
+                headers: trace.headers(&call.headers),
+                ..(**call).clone()
+            }),
         }
     }
 
@@ -168,6 +203,7 @@ impl Account {
             first_token: None,
             spent: Spent::nothing(),
             end: None,
+            trace: None,
         }
     }
 
@@ -180,6 +216,9 @@ impl Account {
     pub(super) fn asked(&mut self, upstream: &Rc<str>) {
         self.completion.ask(upstream);
         self.ledger.metrics.attempt(upstream);
+        if let Some(trace) = &mut self.trace {
+            trace.asked(upstream);
+        }
         self.spent.asked();
     }
 
@@ -200,6 +239,9 @@ impl Account {
         let upstream = self.completion.upstream().unwrap_or_default();
         let cause = failure.code().label();
         self.ledger.metrics.attempt_failed(&upstream, cause);
+        if let Some(trace) = &mut self.trace {
+            trace.failed(failure);
+        }
     }
 
     /// It has said something; how long that took, if it is the first.
@@ -218,6 +260,15 @@ impl Account {
     /// The answer has been heard of.
     pub(super) fn has_spoken(&self) -> bool {
         self.first_token.is_some()
+    }
+
+    /// Choices have finished in this chunk.
+    pub(super) fn finished(&mut self, chunk: &Chunk) {
+        if let Some(trace) = &mut self.trace
+            && chunk.facts.finished != 0
+        {
+            trace.finished(&chunk.json);
+        }
     }
 
     /// It has said what was used up to now.
@@ -264,6 +315,9 @@ impl Account {
     pub(super) fn ended(&mut self, end: End) -> Option<Duration> {
         let now = Instant::now();
         self.end = Some((end, now));
+        if let (Some(trace), Some((end, _))) = (&mut self.trace, &self.end) {
+            trace.ended(now, end.label());
+        }
         let took = now.duration_since(self.started.1);
         self.meter.as_ref().map(|_| took)
     }
@@ -350,7 +404,21 @@ impl Account {
         ] {
             metrics.tokens(&self.route, (kind, source), count.unwrap_or(0));
         }
-        self.ledger.sink.write(&record);
+        if !self.ledger.sink.write(&record) {
+            metrics.record_lost();
+        }
+        if let Some(trace) = self.trace.take() {
+            trace.end(&Outcome {
+                ended,
+                end: label,
+                first_chunk: self.first_token.map(|at| at.duration_since(self.started.1)),
+                tokens: (record.prompt_tokens, record.completion_tokens),
+                source,
+                attempts: record.attempts,
+                upstream: record.upstream,
+                cache: record.cache.map(CacheOutcome::label),
+            });
+        }
     }
 }
 

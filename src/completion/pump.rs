@@ -47,6 +47,8 @@ pub(super) struct Pump {
     pub(super) shared: Shared,
     // What it takes of its key's limits until its end.
     reservation: Option<Reservation>,
+    // Another node has begun it, and is gone.
+    pub(super) is_inherited: bool,
     // The request may share its answer.
     pub(super) print: Option<Fingerprint>,
 }
@@ -74,6 +76,7 @@ impl Pump {
             release: Release::new(true),
             shared,
             reservation: None,
+            is_inherited: false,
             print: None,
         }
     }
@@ -87,6 +90,12 @@ impl Pump {
     /// The same into a log that no client reads, with the time of each chunk from now on.
     pub(super) fn stamping(mut self) -> Self {
         self.framer.since = Some(Instant::now());
+        self
+    }
+
+    /// The same for an answer that another node has begun.
+    pub(super) fn inherited(mut self) -> Self {
+        self.is_inherited = true;
         self
     }
 

@@ -11,15 +11,13 @@ use tokio::{
 
 use super::{
     Code, Failure,
-    continuation::{self, MAX_SEAMS},
+    continuation::{self, MAX_SEAMS, Said},
     progress::{Incomplete, Progress},
     pump::{Pump, millis},
     release::Release,
 };
 use crate::{
-    backend::{
-        Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, OnUpstreamLoss, Step, Target,
-    },
+    backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, OnLoss, Step, Target},
     openai::Partial,
     stream::{Event, Kind},
 };
@@ -32,14 +30,25 @@ impl Pump {
         if self.relay_shared().await? {
             return Ok(None);
         }
-        let mut lost = match self.ask(self.route.order(), None).await {
-            Ok(rest) => return Ok(rest),
-            Err(failure) => failure,
+        let mut lost = match self.is_inherited {
+            true => Failure::lost(),
+            false => match self.ask(self.route.order(), None).await {
+                Ok(rest) => return Ok(rest),
+                Err(failure) => failure,
+            },
         };
         let mut losers = Vec::new();
         for _ in 0..MAX_SEAMS {
-            let Some(call) = self.remainder(&lost).await else {
+            if !self.may_go_on(&lost) {
                 break;
+            }
+            let (events, _) = self.account.completion().log.snapshot();
+            let call = match continuation::said(&self.call.request, &events) {
+                Some(Said::All) => return Ok(None),
+                Some(Said::Text(text)) => self.remainder(text, &lost).await,
+                // A new answer, and what readers have of its beginning is not said again.
+                Some(Said::Nothing) => Call::clone(&self.call),
+                None => break,
             };
             losers.extend(self.account.completion().upstream());
             let mut targets = self.route.order();
@@ -88,7 +97,7 @@ impl Pump {
             if failure.is_upstreams() {
                 attempt.bad(failure.retry_after());
             }
-            if is_last || self.release.is_released() || !failure.is_upstreams() {
+            if is_last || self.release.is_released() || !failure.moves_on() {
                 return Err(failure);
             }
             let (id, upstream) = (self.account.completion().log.id(), &*target.label);
@@ -96,26 +105,27 @@ impl Pump {
         }
     }
 
-    /// What is asked for after a loss, if another upstream can go on at all.
-    async fn remainder(&mut self, lost: &Failure) -> Option<Call> {
-        let may_continue = self.route.on_upstream_loss == OnUpstreamLoss::Continue;
-        if !may_continue || !lost.is_upstreams() || self.progress.first_content().is_none() {
-            return None;
-        }
-        let (events, _) = self.account.completion().log.snapshot();
-        let text = continuation::said(&self.call.request, &events)?;
+    /// Whether another upstream may be asked for the rest.
+    fn may_go_on(&mut self, lost: &Failure) -> bool {
+        let is_inherited = std::mem::take(&mut self.is_inherited);
+        let is_wanted = self.route.on_upstream_loss == OnLoss::Continue;
+        let has_begun = self.progress.first_content().is_some();
+        is_inherited || is_wanted && has_begun && lost.is_upstreams()
+    }
+
+    /// What is asked for after a loss.
+    async fn remainder(&mut self, text: String, lost: &Failure) -> Call {
         let call = Rc::clone(&self.call);
         // Most servers send a chunk per token.
-        let chunks = events.len() as u64;
-        let tokens = self.account.lost(&call.request, chunks).await;
+        let top = self.account.completion().log.top();
+        let tokens = self.account.lost(&call.request, top.seq.0).await;
         let id = self.account.completion().log.id();
         let code = lost.code().label();
         tracing::warn!(%id, code, tokens, "lost in the middle; another upstream is asked to go on");
-        let partial = Some(Partial { text, tokens });
-        Some(Call {
-            partial,
+        Call {
+            partial: Some(Partial { text, tokens }),
             ..Call::clone(&call)
-        })
+        }
     }
 
     /// Moves one upstream's answer into the log.
@@ -134,7 +144,7 @@ impl Pump {
         let mut deadline = pin!(sleep(first_chunk));
         let answer = select! {
             biased;
-            answer = target.backend.open(Rc::clone(call)) => answer?,
+            answer = target.backend.open(self.account.call(call)) => answer?,
             () = &mut deadline => return Err(late("the first chunk", first_chunk)),
         };
         self.release
@@ -191,6 +201,7 @@ impl Pump {
         }
         let now = Instant::now();
         self.progress.note(facts, now);
+        self.account.finished(chunk);
         if facts.has_content {
             self.spoke(now);
         }
@@ -261,6 +272,7 @@ impl Pump {
             self.account.reported(&chunk.json.slice(usage));
             self.keep_aside();
         }
+        self.account.finished(chunk);
         self.flush()?;
         self.append_event(self.framer.whole(chunk))?;
         self.is_closed = true;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access::{Admission, Key},
-    backend::{BackendError, Call, Credentials, Headers, Identity, Router},
+    backend::{Call, Credentials, Headers, Identity, Route, Router},
     metrics::Metrics,
     openai::{ChatRequest, Model},
     stream::{
@@ -130,7 +130,7 @@ impl Service {
             },
             None => random_identity()?,
         };
-        let about = self.about(&ask, identity.created, route.clocks.total);
+        let about = self.about(&ask, identity.created, route);
         let spec = Spec {
             id: Id::new(ask.request.form().id_prefix(), identity.id),
             owner: ask.owner,
@@ -153,12 +153,13 @@ impl Service {
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
-            request: ask.request,
+            request: Rc::new(ask.request),
             headers: ask.headers,
             credentials: ask.credentials,
             partial: None,
         });
         let shared = self.shared.clone();
+        let account = account.traced(&call);
         let print = Fingerprint::of(ask.owner, route, &call);
         let pump = Pump::new(producer, account, route.clone(), call, shared);
         let pump = pump.holding(reservation).sharing(print);
@@ -215,7 +216,8 @@ impl Service {
         there.map(|_| None).map_err(Failure::from)
     }
 
-    fn about(&self, ask: &Ask, created: u64, total: Duration) -> About {
+    fn about(&self, ask: &Ask, created: u64, route: &Route) -> About {
+        let total = route.clocks.total;
         let lifetime = total.saturating_add(self.shared.settings.retention);
         About {
             model: ask.request.params.model.clone(),
@@ -225,6 +227,7 @@ impl Service {
             has_sequence: ask.request.params.include_sequence == Some(true),
             is_patient: self.is_patient(ask),
             expiry: now().saturating_add(lifetime.as_secs()),
+            recall: self.to_recall(ask, route),
         }
     }
 
@@ -250,10 +253,9 @@ impl Service {
     /// The models that can be asked for with a key.
     ///
     /// # Errors
-    /// [`Failure`] when an upstream that has to be asked does not answer.
+    /// [`Failure`] when no upstream of those that have to be asked answers.
     pub async fn models(&self, key: Option<&Arc<Key>>) -> Result<Vec<Model>, Failure> {
-        let models = self.router.models().await;
-        let mut models = models.map_err(|error: BackendError| Failure::from(error))?;
+        let mut models = self.router.models().await?;
         models.retain(|model| may_use(key, &model.id));
         Ok(models)
     }
@@ -261,13 +263,11 @@ impl Service {
     /// One model by its name.
     ///
     /// # Errors
-    /// [`Failure`] when it is not served here, or not with this key.
-    pub fn model(&self, key: Option<&Arc<Key>>, name: &str) -> Result<Model, Failure> {
+    /// [`Failure`] when it is not served here, or not with this key, or nobody can say.
+    pub async fn model(&self, key: Option<&Arc<Key>>, name: &str) -> Result<Model, Failure> {
         check_model(key, name)?;
-        match self.router.route(name) {
-            Some(_) => Ok(Model::new(name)),
-            None => Err(unknown_model(name)),
-        }
+        let model = self.router.model(name).await?;
+        model.ok_or_else(|| unknown_model(name))
     }
 
     /// Tells how the upstreams and the store are now.

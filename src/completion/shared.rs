@@ -28,10 +28,11 @@ impl Pump {
         let Some(print) = self.print.take() else {
             return Ok(false);
         };
+        let call = self.account.call(&self.call);
         let request = Request {
             shared: &self.shared,
             route: &self.route,
-            call: &self.call,
+            call: &call,
             about: &self.account.completion().about,
             print: &print,
         };

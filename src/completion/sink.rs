@@ -60,17 +60,20 @@ impl Sink {
         Ok(Self(Some(Queue { lines, dropped })))
     }
 
-    /// Has a record written, unless too many wait.
-    pub(super) fn write(&self, record: &impl Serialize) {
+    /// Has a record written, unless too many wait; whether it will be. Where there is no sink, none
+    /// is missed.
+    pub(super) fn write(&self, record: &impl Serialize) -> bool {
         let Some(queue) = &self.0 else {
-            return;
+            return true;
         };
         // Strings and numbers always serialize.
         let mut line = serde_json::to_vec(record).unwrap_or_default();
         line.push(b'\n');
-        if queue.lines.try_send(Message::Line(line)).is_err() {
+        let is_taken = queue.lines.try_send(Message::Line(line)).is_ok();
+        if !is_taken {
             queue.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        is_taken
     }
 
     /// Waits until all that was taken is written, `patience` at most. Blocks the thread.
@@ -159,4 +162,62 @@ fn has_moved(path: &Path, file: &File) -> bool {
         return true;
     };
     (named.dev(), named.ino()) != (open.dev(), open.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, process::Command};
+
+    use super::*;
+
+    /// A pipe that takes some 64 KiB and then nothing until it is read.
+    fn pipe(name: &str) -> PathBuf {
+        let name = format!("tokenfall-sink-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo runs").success());
+        path
+    }
+
+    #[test]
+    fn a_full_queue_loses_what_does_not_fit_and_says_so() {
+        const QUEUE: usize = 3;
+        let path = pipe("full");
+        // For reading and writing: opening it waits for nobody.
+        let mut reader = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .expect("a pipe");
+        let sink = Sink::open(&UsageSettings {
+            sink: path.display().to_string(),
+            estimate: false,
+            queue: QUEUE,
+        });
+        let sink = sink.expect("a pipe");
+        let large = "x".repeat(100_000);
+        // The writer takes at most the queue, twice: what it writes, and what waits meanwhile.
+        let taken = (0..100).filter(|_| sink.write(&large)).count();
+        assert!((QUEUE..=2 * QUEUE + 1).contains(&taken), "{taken}");
+        let lost = sink
+            .0
+            .as_ref()
+            .expect("a queue")
+            .dropped
+            .load(Ordering::Relaxed);
+        assert_eq!(usize::try_from(lost), Ok(100 - taken));
+        let mut all = vec![0; taken * (large.len() + 3)];
+        reader.read_exact(&mut all).expect("what was taken");
+        assert_eq!(all.iter().filter(|byte| **byte == b'\n').count(), taken);
+        assert!(sink.write(&"small"), "there is room again");
+        sink.flush(Duration::from_secs(10));
+        let lost = sink
+            .0
+            .as_ref()
+            .expect("a queue")
+            .dropped
+            .load(Ordering::Relaxed);
+        assert_eq!(lost, 0, "it was not logged");
+        std::fs::remove_file(path).expect("a pipe");
+    }
 }

@@ -109,13 +109,14 @@ async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
             })
         });
         match reply {
-            Err(failure) if failure.is_upstreams() => {
-                attempt.bad(failure.retry_after());
-                if targets.peek().is_none() {
+            Err(failure) => {
+                if failure.is_upstreams() {
+                    attempt.bad(failure.retry_after());
+                }
+                if targets.peek().is_none() || !failure.moves_on() {
                     return Err(failure);
                 }
             }
-            Err(failure) => return Err(failure),
             Ok(reply) => {
                 attempt.good();
                 return Ok(reply);

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path};
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, standard};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "TOKENFALL__";
@@ -125,10 +125,14 @@ impl Layers {
         self.config().map(drop)
     }
 
-    /// Puts an environment variable over what there is, if it is one of ours.
+    /// Puts an environment variable over what there is, if it is one of ours, or stands for one.
     pub(super) fn add_variable(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let Some(path) = name.strip_prefix(PREFIX) else {
-            return Ok(());
+            let source = Source::Variable(name.to_owned());
+            return match standard::setting(name, text) {
+                Some((key, value)) => self.add_value(source, key, value),
+                None => Ok(()),
+            };
         };
         let key = path.to_lowercase().replace("__", ".");
         let source = Source::Variable(name.to_owned());

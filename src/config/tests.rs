@@ -13,7 +13,7 @@ fn the_defaults_alone_are_a_configuration() {
     assert!(config.is_all_mock());
 }
 
-const WRONG: [(&str, &[&str]); 30] = [
+const WRONG: [(&str, &[&str]); 34] = [
     (
         "[server]\n\nport = \"x\"",
         &["config:3: server.port: ", "\"x\"", "u16"],
@@ -143,6 +143,22 @@ const WRONG: [(&str, &[&str]); 30] = [
     (
         "[auth]\nkeys = [\n  { name = \"a\", key = \"k\" },\n  { name = \"a\", key = \"l\" },\n]",
         &["config:4: auth.keys[1].name: ", "another key", "`a`"],
+    ),
+    (
+        "[limits]\nhead_timeout = \"999ms\"",
+        &["config:2: limits.head_timeout: ", "at least 1s", "999ms"],
+    ),
+    (
+        "[limits]\njson_depth = 129",
+        &["config:2: limits.json_depth: ", "8 to 128", "129"],
+    ),
+    (
+        "[limits]\ntools = 0",
+        &["config:2: limits.tools: ", "at least 1"],
+    ),
+    (
+        "[limits]\nheader_bytes = 1023",
+        &["config:2: limits.header_bytes: ", "at least 1024"],
     ),
     (
         "[limits]\nstreams = 0",

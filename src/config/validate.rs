@@ -1,12 +1,12 @@
 //! What no single type can say: ranges, and what settings mean together.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use super::Config;
 use crate::{
     access::KeySettings,
     backend::{
-        ModelSettings, Share,
+        ModelSettings, OnLoss, Share,
         cassette::OnMiss,
         mock::check_speed,
         upstream::{Limits, Upstream, UpstreamSettings},
@@ -17,10 +17,15 @@ use crate::{
 
 /// The shortest duration, so that tests need no patience and servers do not spin.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// What is waited for a head is counted by a clock of actix's that ticks twice a second, so that less
+/// may be over before it has begun.
+const SHORTEST_HEAD: Duration = Duration::from_secs(1);
 /// Requests have some kilobytes each, and their answers' times as much again.
 const MOST_REQUESTS: usize = 1_000_000;
 /// A record has some 300 bytes.
 const MOST_RECORDS: usize = 1_000_000;
+/// A message's image needs 5; `serde_json` ends at 128.
+const JSON_DEPTH: RangeInclusive<u8> = 8..=128;
 /// More than any answer has.
 const MOST_TOKENS: u64 = 1_000_000;
 /// More than anybody asks one after the other.
@@ -66,6 +71,9 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
     cassettes(config)?;
     store(config)?;
     usage(config)?;
+    if let Err(error) = config.otlp.check() {
+        return wrong(&format!("otlp.{}", error.key), error.reason);
+    }
     exposure(config)
 }
 
@@ -105,6 +113,10 @@ fn durations(config: &Config) -> Result<(), Wrong> {
             ("total", model.total),
         ];
         all.extend(clocks.map(|(name, clock)| (format!("models[{index}].{name}"), clock)));
+        for (place, upstream) in model.upstreams.iter().enumerate() {
+            let key = format!("models[{index}].upstreams[{place}].discover_ttl");
+            all.push((key, upstream.discover_ttl));
+        }
         let lifetime = model
             .cache
             .lifetime
@@ -113,6 +125,9 @@ fn durations(config: &Config) -> Result<(), Wrong> {
     }
     match all.into_iter().find(|(_, duration)| *duration < SHORTEST) {
         Some((key, _)) => wrong(&key, "expected a duration of at least 10ms"),
+        None if limits.head_timeout < SHORTEST_HEAD => {
+            wrong("limits.head_timeout", "expected a duration of at least 1s")
+        }
         None => Ok(()),
     }
 }
@@ -121,6 +136,9 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
     let stream = &config.stream;
     let all = [
         ("limits.body_bytes", config.limits.body_bytes),
+        ("limits.schema_bytes", config.limits.schema_bytes),
+        ("limits.target_bytes", config.limits.target_bytes),
+        ("limits.header_bytes", config.limits.header_bytes),
         ("stream.event_bytes", stream.event_bytes),
         ("stream.log_bytes", stream.log_bytes),
         ("stream.budget_bytes", stream.budget_bytes),
@@ -144,6 +162,8 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
     }
     let limits = &config.limits;
     for (key, count) in [
+        ("limits.messages", limits.messages),
+        ("limits.tools", limits.tools),
         ("limits.connections", limits.connections),
         ("limits.streams", limits.streams),
         ("stream.max_cached_answers", stream.max_cached_answers),
@@ -151,6 +171,10 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
         if count == 0 {
             return wrong(key, "expected at least 1");
         }
+    }
+    if !JSON_DEPTH.contains(&limits.json_depth) {
+        let (least, most) = (JSON_DEPTH.start(), JSON_DEPTH.end());
+        return wrong("limits.json_depth", format!("expected {least} to {most}"));
     }
     if limits.assumed_tokens > MOST_TOKENS {
         let reason = format!("expected {MOST_TOKENS} at most");
@@ -182,6 +206,10 @@ fn models(config: &Config) -> Result<(), Wrong> {
         if model.upstreams.len() > MOST_UPSTREAMS {
             let reason = format!("expected {MOST_UPSTREAMS} at most");
             return wrong(&key("upstreams"), reason);
+        }
+        if model.on_owner_loss == OnLoss::Continue && config.store.kind == StoreKind::Memory {
+            let reason = "`continue` needs `store.kind = \"redis\"`: nobody else has its streams";
+            return wrong(&key("on_owner_loss"), reason);
         }
         cache(config, model).or_else(|(member, reason)| wrong(&key(member), reason))?;
         let limits = Limits {

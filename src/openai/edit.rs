@@ -1,6 +1,6 @@
 //! Edits of a request body on its way upstream; every member that stays keeps its bytes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 
@@ -26,6 +26,40 @@ pub(super) struct Edits<'a> {
     pub(super) sets_stream: bool,
     /// What was said before is gone on with.
     pub(super) goes_on: Option<GoesOn<'a>>,
+    /// Members that are set, whatever the client wrote.
+    pub(super) fields: &'a [Field],
+}
+
+/// A member of a request's object, ready to be written.
+#[derive(Debug, Clone)]
+pub struct Field {
+    name: String,
+    value: String,
+}
+
+impl Field {
+    /// A member of this name and value.
+    pub fn new(name: &str, value: &serde_json::Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_string(),
+        }
+    }
+
+    /// As it stands in a request; `None` if what goes on with an answer wants it gone.
+    fn text(&self, goes_on: Option<&GoesOn<'_>>) -> Option<Vec<u8>> {
+        let other = goes_on.and_then(|to| to.member(self.name.as_bytes(), self.value.as_bytes()));
+        let text = other.unwrap_or_else(|| self.to_string().into_bytes());
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// As it stands in an object.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = serde_json::Value::from(self.name.as_str());
+        write!(f, "{name}:{}", self.value)
+    }
 }
 
 /// The body without our own fields and with these edits. White space around members is
@@ -42,13 +76,16 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
         let kind = walk.peek();
         let (_, value) = walk.value()?;
         let bytes = &body[member.start..value.end];
+        let is_set = |field: &Field| field.name.as_bytes() == member.key;
+        if OWN.contains(&member.key) || edits.fields.iter().any(is_set) {
+            return Ok(());
+        }
         let goes_on = edits.goes_on.as_ref();
         if let Some(text) = goes_on.and_then(|to| to.member(member.key, &body[value.clone()])) {
             members.extend((!text.is_empty()).then_some(Cow::Owned(text)));
             return Ok(());
         }
         let text = match (member.key, edits.model) {
-            (key, _) if OWN.contains(&key) => return Ok(()),
             (b"stream", _) if edits.sets_stream => return Ok(()),
             (b"stream_options", _) if edits.asks_usage => {
                 wants_usage = false;
@@ -72,6 +109,10 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
     if edits.sets_stream {
         members.push(Cow::Borrowed(br#""stream":true"#));
     }
+    // Last, because that is what most parsers take of two: a client could write a name in escapes.
+    let goes_on = edits.goes_on.as_ref();
+    let fields = edits.fields.iter().filter_map(|field| field.text(goes_on));
+    members.extend(fields.map(Cow::Owned));
     let added = edits.goes_on.and_then(|to| to.added());
     members.extend(added.map(Cow::Borrowed));
     if wants_usage {
@@ -140,6 +181,33 @@ mod tests {
         ];
         for (body, expected) in cases {
             assert_eq!(edited(body, None, false), expected);
+        }
+    }
+
+    #[test]
+    fn fields_that_are_set_take_the_place_of_the_clients() {
+        let fields = [
+            Field::new("top_k", &1.into()),
+            Field::new("é\"", &"x".into()),
+        ];
+        let edits = Edits {
+            fields: &fields,
+            ..Edits::default()
+        };
+        let cases = [
+            ("{}", r#"{"top_k":1,"é\"":"x"}"#),
+            (
+                r#"{"top_k":[7],"a":1.0,"top_k":8}"#,
+                r#"{"a":1.0,"top_k":1,"é\"":"x"}"#,
+            ),
+            (
+                r#"{"a":{"top_k":2}}"#,
+                r#"{"a":{"top_k":2},"top_k":1,"é\"":"x"}"#,
+            ),
+        ];
+        for (body, expected) in cases {
+            let bytes = upstream_body(body.as_bytes(), edits).expect("an object");
+            assert_eq!(bytes, expected);
         }
     }
 

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 /// How deep values may nest; `serde_json` has the same limit.
 pub const MAX_DEPTH: u8 = 128;
+/// What [`JsonError::what`] says of values that nest deeper than they may.
+pub(super) const TOO_DEEP: &str = "nested too deep";
 
 /// Where and why bytes are not JSON of the expected shape.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone, Copy)]
@@ -64,15 +66,22 @@ pub struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: u8,
+    max_depth: u8,
 }
 
 impl<'a> Walk<'a> {
     /// Starts before the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
+        Self::within(bytes, MAX_DEPTH)
+    }
+
+    /// The same, for values that may nest so deep.
+    pub fn within(bytes: &'a [u8], max_depth: u8) -> Self {
         Self {
             bytes,
             at: 0,
             depth: 0,
+            max_depth,
         }
     }
 
@@ -205,6 +214,12 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// Whether an array stands next.
+    pub fn is_array(&mut self) -> bool {
+        self.skip_space();
+        self.bytes.get(self.at) == Some(&b'[')
+    }
+
     /// Consumes a string; the range is what stands between the quotes, which is valid UTF-8.
     ///
     /// # Errors
@@ -295,8 +310,8 @@ impl<'a> Walk<'a> {
     fn open(&mut self, bracket: u8, what: &'static str) -> Result<(), JsonError> {
         self.expect(bracket, what)?;
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.error("nested too deep"));
+        if self.depth > self.max_depth {
+            return Err(self.error(TOO_DEEP));
         }
         Ok(())
     }

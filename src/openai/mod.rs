@@ -2,11 +2,13 @@
 //!
 //! Requests are parsed by [`ChatRequest::parse`]; a chunk's bytes are read by [`scan()`].
 
+mod bounds;
 mod chunk;
 mod completion;
 mod edit;
 mod embedding;
 mod error;
+mod finished;
 mod form;
 mod identity;
 mod int;
@@ -22,13 +24,16 @@ mod text;
 mod text_input;
 mod unary;
 
+pub use bounds::Bounds;
 pub use chunk::{
     ChatChunk, ChunkChoice, Delta, FunctionDelta, Logprobs, TokenLogprob, ToolCallDelta,
     TopLogprob, Usage,
 };
 pub use completion::{Answer, ChatCompletion, ChatCompletionView, Choice, CompletionView, Status};
+pub use edit::Field;
 pub use embedding::{Embedding, EmbeddingList, EmbeddingParams, EmbeddingUsage, Encoding, Vector};
 pub use error::{ErrorBody, ErrorEnvelope, Invalid};
+pub use finished::Finished;
 pub use form::Form;
 pub use int::Int;
 pub use message::{Content, Message, Part, Role};

@@ -14,6 +14,8 @@ use utoipa::{
 use super::{Invalid, object::Object, unary::Params};
 
 /// The model of a request that names none, as OpenAI has it.
+/// The most texts and images of one request: as many as embeddings take.
+const MAX_INPUTS: usize = 2048;
 const DEFAULT_MODEL: &str = "omni-moderation-latest";
 
 /// Something that is looked for.
@@ -122,17 +124,21 @@ impl Params for ModerationParams {
     }
 
     fn validate(&self) -> Result<(), Invalid> {
-        let is_empty = match &self.input {
-            ModerationInput::Text(_) => false,
-            ModerationInput::Texts(texts) => texts.is_empty(),
-            ModerationInput::Parts(parts) => parts.is_empty(),
+        let count = match &self.input {
+            ModerationInput::Text(_) => 1,
+            ModerationInput::Texts(texts) => texts.len(),
+            ModerationInput::Parts(parts) => parts.len(),
         };
-        match is_empty {
-            true => Err(Invalid::at(
+        match count {
+            0 => Err(Invalid::at(
                 "input",
                 "expected at least one text or image, got none",
             )),
-            false => Ok(()),
+            1..=MAX_INPUTS => Ok(()),
+            _ => {
+                let why = format!("expected at most {MAX_INPUTS} texts or images, got {count}");
+                Err(Invalid::at("input", &why))
+            }
         }
     }
 }

@@ -139,7 +139,7 @@ fn member(key: &[u8], value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openai::Destination;
+    use crate::openai::{Destination, Field};
 
     fn request(form: Form, body: &str) -> ChatRequest {
         form.parse(body.to_owned().into()).expect("a valid request")
@@ -189,6 +189,27 @@ mod tests {
         let body = format!(r#"{CHAT},"max_completion_tokens":2}}"#);
         let body = continued(Form::Chat, &body, Continuation::Assistant);
         assert!(body.ends_with(r#""max_completion_tokens":1}"#), "{body}");
+    }
+
+    #[test]
+    fn members_that_an_operator_sets_are_changed_as_the_clients_are() {
+        let partial = Partial {
+            text: "a".to_owned(),
+            tokens: 3,
+        };
+        let fields = [
+            Field::new("add_generation_prompt", &true.into()),
+            Field::new("max_tokens", &10.into()),
+        ];
+        let to = Destination {
+            fields: &fields,
+            partial: Some((&partial, Continuation::ContinueFinalMessage)),
+            ..Destination::default()
+        };
+        let body = request(Form::Chat, &format!(r#"{CHAT},"max_tokens":5}}"#)).upstream_body(&to);
+        let end =
+            r#"],"max_tokens":7,"continue_final_message":true,"add_generation_prompt":false}"#;
+        assert!(body.ends_with(end.as_bytes()), "{body:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     Continuation, Form, Int, Invalid, Message, Partial, TextParams,
-    edit::{self, Edits},
+    edit::{self, Edits, Field},
     json::Walk,
     object::{self, Object},
     partial::GoesOn,
@@ -138,6 +138,8 @@ pub struct Destination<'a> {
     pub model: Option<&'a str>,
     /// The usage chunk of every stream is asked for.
     pub asks_usage: bool,
+    /// Members that are set, whatever the client wrote.
+    pub fields: &'a [Field],
     /// What it is to go on with, and how it is told.
     pub partial: Option<(&'a Partial, Continuation)>,
 }
@@ -242,7 +244,7 @@ impl ChatRequest {
     }
 
     /// The body for an upstream: as it came, but without our own fields, with the model's
-    /// name there, for a stream if `asks_usage` with the usage chunk asked for, and with what was
+    /// name there, the members that are set, for a stream if `asks_usage` with the usage chunk asked for, and with what was
     /// said before.
     pub fn upstream_body(&self, to: &Destination<'_>) -> Bytes {
         let is_stream = self.is_generated_as_stream();
@@ -255,6 +257,7 @@ impl ChatRequest {
                 continuation,
                 form: self.form(),
             }),
+            fields: to.fields,
         };
         // A body that was parsed is an object, and so are its stream options.
         edit::upstream_body(&self.body, edits).unwrap_or_else(|_| self.body.clone())

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{
-    Invalid,
+    Destination, Invalid,
     edit::{self, Edits},
 };
 
@@ -45,10 +45,12 @@ impl<T: Params> UnaryRequest<T> {
         &self.body
     }
 
-    /// The body for an upstream: as it came, with the model's name there.
-    pub fn upstream_body(&self, model: Option<&str>) -> Bytes {
+    /// The body for an upstream: as it came, with the model's name there and the members that are
+    /// set.
+    pub fn upstream_body(&self, to: &Destination<'_>) -> Bytes {
         let edits = Edits {
-            model,
+            model: to.model,
+            fields: to.fields,
             ..Edits::default()
         };
         // A body that was parsed is an object.

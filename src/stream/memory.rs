@@ -55,6 +55,11 @@ impl MemoryStore {
         }
     }
 
+    /// What each of its logs is held to.
+    pub(super) fn caps(&self) -> Caps {
+        self.caps
+    }
+
     /// The bytes that its logs hold together.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget

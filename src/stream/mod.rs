@@ -22,7 +22,7 @@ mod shelf;
 mod store;
 mod store_settings;
 
-pub use self::redis::{LastWords, RedisStore, SetupError};
+pub use self::redis::{RedisStore, SetupError, Successor};
 pub use budget::Budget;
 pub use caps::{AppendError, Caps};
 pub use cursor::{Cursor, CursorError, Seq};

@@ -5,11 +5,12 @@ use std::{sync::Arc, task::Waker};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{AppendError, End, Event, Kind, Log, Seq, log::EVENT_OVERHEAD};
+use super::{AppendError, Caps, End, Event, Kind, Log, Seq, log::EVENT_OVERHEAD};
 
 /// The one handle that may write a log.
 pub struct Producer {
     log: Arc<Log>,
+    caps: Caps,
     on_end: Option<OnEnd>,
 }
 
@@ -19,9 +20,15 @@ impl Producer {
     /// The producer of `log`; `on_end` is called once, after the log has ended.
     pub fn new(log: Arc<Log>, on_end: impl FnOnce(&Arc<Log>) + Send + 'static) -> Self {
         Self {
+            caps: log.caps,
             log,
             on_end: Some(Box::new(on_end)),
         }
+    }
+
+    /// The same, held to these limits from now on.
+    pub(super) fn held_to(self, caps: Caps) -> Self {
+        Self { caps, ..self }
     }
 
     /// The log that is written.
@@ -39,7 +46,7 @@ impl Producer {
     /// # Errors
     /// [`AppendError`] when a limit does not admit it; the log is unchanged then.
     pub fn append(&mut self, event: Event) -> Result<(), AppendError> {
-        let caps = self.log.caps;
+        let caps = self.caps;
         // A whole generation is as large as a log may be.
         if event.frame.len() > caps.event_bytes && event.kind != Kind::Whole {
             return Err(AppendError::Event(caps.event_bytes));

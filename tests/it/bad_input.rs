@@ -6,6 +6,8 @@ mod fields;
 mod keys;
 mod origins;
 mod paths;
+mod sizes;
+mod slow;
 
 use std::sync::LazyLock;
 

@@ -2,6 +2,7 @@
 //! nothing is left behind.
 
 mod accounts;
+mod addresses;
 mod bytes;
 mod choices;
 mod cuts;
@@ -9,5 +10,6 @@ mod forwarding;
 mod framing;
 mod malformed;
 mod refusals;
+mod secrets;
 mod silence;
 mod sizes;

@@ -73,6 +73,20 @@ impl Connection {
         linger.expect("an open socket");
     }
 
+    /// The socket, when everything that came has been taken.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        assert!(self.unread.is_empty(), "{}", show(&self.unread));
+        self.socket
+    }
+
+    /// Nothing has come that was not taken.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.socket.set_nonblocking(true).expect("an open socket");
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).expect("an open socket");
+        self.unread.is_empty() && peeked.is_err()
+    }
+
     /// Sends a FIN, but goes on to read.
     pub(crate) fn half_close(&self) {
         let shut = self.socket.shutdown(Shutdown::Write);
@@ -147,6 +161,13 @@ impl Connection {
             self.fill();
         }
         std::mem::take(&mut self.unread)
+    }
+
+    /// All that comes until the connection ends, however it does.
+    pub(crate) fn read_to_cut(mut self) -> String {
+        // A reset is an end too.
+        let _ = self.socket.read_to_end(&mut self.unread);
+        String::from_utf8_lossy(&self.unread).into_owned()
     }
 
     fn find(&mut self, what: &[u8]) -> usize {

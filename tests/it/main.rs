@@ -14,6 +14,7 @@
 )]
 
 mod chunks;
+mod discovery;
 mod failover;
 mod gate;
 mod http;
@@ -34,8 +35,12 @@ mod legacy;
 mod limits;
 mod mock;
 mod pages;
+mod panics;
 mod resume;
+mod routing;
 mod scenarios;
+mod stale;
 mod terminal;
+mod traces;
 mod unary;
 mod usage;

@@ -1,68 +1,113 @@
-//! The documentation page needs nothing but this server.
+//! The pages need nothing but this server.
 
-use tokenfall::testing::spawn;
+use std::collections::BTreeSet;
+
+use tokenfall::testing::{TestServer, spawn};
 
 use crate::{
     http::{fetch, request},
     reply::Reply,
 };
 
-fn get(path: &str) -> Reply {
-    let server = spawn("").expect("a server");
+const PAGES: [&str; 2] = ["/", "/docs"];
+
+fn get(server: &TestServer, path: &str) -> Reply {
     fetch(server.address(), &request("GET", path, &[]))
 }
 
-/// What a page asks the browser to load.
-fn loaded(page: &str) -> Vec<&str> {
-    let attributes = ["src=\"", "<link rel=\"stylesheet\" href=\""];
-    let values = attributes
-        .iter()
-        .flat_map(|attribute| page.split(attribute).skip(1));
-    values.filter_map(|rest| rest.split('"').next()).collect()
+fn start() -> TestServer {
+    spawn("").expect("a server")
+}
+
+/// What a page or a script asks the browser to load, as paths under `web/`.
+fn loaded(text: &str) -> Vec<String> {
+    let of_pages = [
+        "src=\"web/",
+        "<link rel=\"stylesheet\" href=\"web/",
+        "<link rel=\"icon\" href=\"web/",
+    ];
+    let of_scripts = ["from \"./", "from \"../"];
+    let attributes = of_pages.iter().chain(&of_scripts);
+    let values = attributes.flat_map(|attribute| text.split(attribute).skip(1));
+    let names = values.filter_map(|rest| rest.split('"').next());
+    names.map(|name| format!("/web/{name}")).collect()
 }
 
 #[test]
-fn the_page_loads_its_own_files_and_nothing_else() {
-    let page = get("/docs");
-    let loaded = loaded(page.text());
-    assert!(loaded.len() >= 2, "a script and a style: {loaded:?}");
-    for file in loaded {
-        assert!(!file.contains("//"), "{file} is elsewhere");
-        let reply = get(&format!("/{}", file.trim_start_matches(['.', '/'])));
-        assert_eq!(reply.head.status, 200, "{file}");
-        assert!(!reply.text().contains("import(\"http"), "{file}");
+fn the_pages_load_their_own_files_and_nothing_else() {
+    let server = start();
+    let mut left: Vec<String> = PAGES.map(str::to_owned).to_vec();
+    let mut seen = BTreeSet::new();
+    while let Some(path) = left.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let reply = get(&server, &path);
+        assert_eq!(reply.head.status, 200, "{path}");
+        let text = reply.text();
+        for elsewhere in [
+            "src=\"http",
+            "src=\"//",
+            "import(\"",
+            "from \"http",
+            "@import",
+        ] {
+            assert!(!text.contains(elsewhere), "{path} has {elsewhere}");
+        }
+        left.extend(loaded(text));
+    }
+    for file in ["/web/sse.js", "/web/vendor/purify.js", "/web/theme.css"] {
+        assert!(seen.contains(file), "{seen:?}");
     }
 }
 
 #[test]
 fn the_browser_is_told_to_refuse_everything_else() {
-    let page = get("/docs");
-    let policy = page
-        .head
-        .header("content-security-policy")
-        .expect("a policy");
-    assert!(
-        policy.starts_with("default-src 'none'; script-src 'self';"),
-        "{policy}"
-    );
-    assert!(
-        !policy.contains("unsafe") && !policy.contains("http"),
-        "{policy}"
-    );
+    let server = start();
+    for path in PAGES {
+        let page = get(&server, path);
+        let policy = page.head.header("content-security-policy");
+        let policy = policy.expect("a policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        let is_open = ["unsafe", "http", "data:", "*"]
+            .iter()
+            .any(|word| policy.contains(word));
+        assert!(!is_open, "{policy}");
+        assert_eq!(page.head.header("x-content-type-options"), Some("nosniff"));
+        assert!(
+            !page.text().contains(" style=") && !page.text().contains(" onclick="),
+            "{path}"
+        );
+    }
 }
 
 #[test]
-fn the_page_shows_the_events_of_the_stream() {
-    let page = get("/docs");
+fn the_reference_shows_the_events_of_the_stream() {
+    let server = start();
+    let page = get(&server, "/docs");
     for shown in ["[DONE]", "finish_reason", "error"] {
         assert!(page.text().contains(shown), "{shown}");
     }
-    assert!(get("/docs.js").text().contains("itemSchema"));
+    assert!(get(&server, "/web/docs.js").text().contains("itemSchema"));
 }
 
 #[test]
-fn the_front_door_leads_to_it() {
-    let home = get("/");
-    assert_eq!(home.head.status, 302);
-    assert_eq!(home.head.header("location"), Some("/docs"));
+fn what_is_no_file_of_theirs_is_not_found() {
+    let server = start();
+    for path in [
+        "/web/",
+        "/web/docs.html",
+        "/web/../Cargo.toml",
+        "/web/vendor/README.md",
+    ] {
+        assert_eq!(get(&server, path).head.status, 404, "{path}");
+    }
+    let posted = fetch(
+        server.address(),
+        &request("POST", "/web/vendor/purify.js", &[]),
+    );
+    assert_eq!(posted.head.status, 405);
 }

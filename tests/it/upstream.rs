@@ -23,6 +23,7 @@ enum Action {
     Send(Vec<u8>),
     SendForEver(Vec<u8>, Duration),
     Wait(Gate),
+    Pause(Duration),
     ReadRequest,
     HalfClose,
     Reset,
@@ -89,6 +90,11 @@ impl Script {
 
     pub(crate) fn wait(self, gate: &Gate) -> Self {
         self.then(Action::Wait(gate.clone()))
+    }
+
+    /// Says nothing for so long.
+    pub(crate) fn pause(self, time: Duration) -> Self {
+        self.then(Action::Pause(time))
     }
 
     /// Reads one more request on the same connection.
@@ -189,6 +195,12 @@ impl Upstream {
         self.seen.wait_for("a request", look)
     }
 
+    /// All requests up to now.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let look = |seen: &Seen| Some(seen.requests.clone());
+        self.seen.wait_for("nothing", look)
+    }
+
     /// How many connections and requests there have been.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let look = |seen: &Seen| Some((seen.connections, seen.requests.len()));
@@ -215,6 +227,7 @@ fn play(mut socket: TcpStream, script: Script, seen: &Watched<Seen>) -> io::Resu
                 thread::sleep(gap);
             },
             Action::Wait(gate) => gate.pass(),
+            Action::Pause(time) => thread::sleep(time),
             Action::ReadRequest => read_request(&mut socket, seen)?,
             Action::HalfClose => socket.shutdown(Shutdown::Write)?,
             Action::Reset => {

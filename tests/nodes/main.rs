@@ -10,6 +10,7 @@
 mod cluster;
 mod frozen;
 mod idempotency;
+mod inherited;
 mod limits;
 #[path = "../it/redis.rs"]
 mod redis;

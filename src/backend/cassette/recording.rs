@@ -83,4 +83,8 @@ impl Backend for Recording {
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
         self.upstream.models()
     }
+
+    fn takes_any_name(&self) -> bool {
+        self.upstream.takes_any_name()
+    }
 }

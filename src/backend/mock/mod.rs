@@ -329,6 +329,10 @@ impl Backend for Mock {
     fn models(&self) -> LocalBoxFuture<'_, Result<Vec<Model>, BackendError>> {
         std::future::ready(Ok(vec![Model::new(MODEL)])).boxed_local()
     }
+
+    fn takes_any_name(&self) -> bool {
+        true
+    }
 }
 
 fn internal(error: TokensError) -> BackendError {

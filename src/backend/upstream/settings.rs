@@ -1,6 +1,6 @@
 //! What an upstream is configured with, and what is made of it.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use reqwest::{
     Client, Url,
@@ -8,6 +8,9 @@ use reqwest::{
     redirect,
 };
 use serde::Deserialize;
+use tower::util::MapRequestLayer;
+
+use super::send::opening;
 
 use crate::openai::Continuation;
 
@@ -20,6 +23,9 @@ pub struct UpstreamSettings {
     /// The environment variable that holds the key.
     #[serde(default)]
     pub key_env: Option<String>,
+    /// The file that holds it, in place of `key_env`.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
     /// The model's name there, when it has another.
     #[serde(default)]
     pub model: Option<String>,
@@ -29,13 +35,25 @@ pub struct UpstreamSettings {
     /// Headers to add to every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Parameters to add to the URL of every request.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Members to set in the body of every request, over the client's.
+    #[serde(default)]
+    pub body: toml::Table,
     /// Ask for the usage chunk of every stream; off for servers that refuse the field.
     #[serde(default = "ask_usage")]
     pub ask_usage: bool,
     /// How it is told to go on with what was said, where `on_upstream_loss` is `continue`.
     #[serde(default)]
     pub continuation: Continuation,
-    /// The key itself, once it was read from the environment.
+    /// Ask it for the models that it has, where those of a pattern are listed.
+    #[serde(default = "discover")]
+    pub discover: bool,
+    /// How long what it says of its models stands.
+    #[serde(with = "humantime_serde", default = "discover_ttl")]
+    pub discover_ttl: Duration,
+    /// The key itself, once it was read from where it is.
     #[serde(skip)]
     pub key: Option<Secret>,
 }
@@ -54,15 +72,32 @@ impl UpstreamSettings {
         }
     }
 
-    /// A key is configured, or another means in the headers (Azure takes keys in `api-key`).
+    /// Whether it says which models there are. One that has a single model under whatever name does
+    /// not.
+    pub(super) fn is_discovered(&self) -> bool {
+        self.discover && self.model.is_none()
+    }
+
+    /// A key is configured, or another means in the headers or the query (Azure takes keys in
+    /// `api-key`, Google in `key`).
     pub fn has_credentials(&self) -> bool {
         let is_credential = |name: &String| {
-            ["authorization", "api-key", "x-api-key"]
+            ["authorization", "api-key", "x-api-key", "key", "api_key"]
                 .iter()
                 .any(|known| name.eq_ignore_ascii_case(known))
         };
-        self.key.is_some() || self.headers.keys().any(is_credential)
+        let mut names = self.headers.keys().chain(self.query.keys());
+        self.key.is_some() || names.any(is_credential)
     }
+}
+
+fn discover() -> bool {
+    true
+}
+
+// Servers that load a model, or are replaced, take longer than that.
+fn discover_ttl() -> Duration {
+    Duration::from_secs(30)
 }
 
 fn weight() -> u32 {
@@ -93,14 +128,20 @@ pub struct UpstreamSettingsError {
     pub reason: String,
 }
 
-pub(super) fn base_url(text: &str) -> Result<Url, UpstreamSettingsError> {
+/// The URL that paths are appended to, with the parameters that every request has.
+pub(super) fn base_url(settings: &UpstreamSettings) -> Result<Url, UpstreamSettingsError> {
+    let text = &settings.base_url;
     let refuse = |why: &str| UpstreamSettingsError {
         key: "base_url",
         reason: format!("`{text}`: {why}; expected a URL such as `http://127.0.0.1:8000/v1`"),
     };
-    let url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
+    let mut url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(refuse("only http and https can be used"));
+    }
+    // An empty list would leave a `?` behind.
+    if !settings.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(&settings.query);
     }
     Ok(url)
 }
@@ -123,7 +164,10 @@ pub(super) fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, Upstream
     if let Some(Secret(key)) = &settings.key {
         let mut value =
             HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| UpstreamSettingsError {
-                key: "key_env",
+                key: match settings.key_file {
+                    Some(_) => "key_file",
+                    None => "key_env",
+                },
                 reason: "the key has characters that no header can carry".to_owned(),
             })?;
         value.set_sensitive(true);
@@ -132,11 +176,14 @@ pub(super) fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, Upstream
     Ok(headers)
 }
 
-pub(super) fn client(connect: Duration) -> Result<Client, UpstreamSettingsError> {
+/// A client that keeps up to `idle` connections of those that are free.
+pub(super) fn client(connect: Duration, idle: usize) -> Result<Client, UpstreamSettingsError> {
     // An error means that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .connect_timeout(connect)
+        .connector_layer(MapRequestLayer::new(opening))
+        .pool_max_idle_per_host(idle)
         .redirect(redirect::Policy::none())
         .tcp_nodelay(true)
         .build()

@@ -6,21 +6,29 @@ use reqwest::{
 };
 
 use super::{Upstream, chunk, expect_type, read_body};
-use crate::backend::{BackendError, Refusal, Task, UnaryAnswer, UnaryCall};
+use crate::{
+    backend::{BackendError, Refusal, Task, UnaryAnswer, UnaryCall},
+    openai::Destination,
+};
 
 impl Upstream {
     /// The upstream's own answer, its refusals included.
     pub(super) async fn reply(&self, call: &UnaryCall) -> Result<UnaryAnswer, BackendError> {
         let model = self.model.as_deref();
+        let to = &Destination {
+            model,
+            fields: &self.fields,
+            ..Destination::default()
+        };
         let request = match &call.task {
             Task::Embed(request) => self
                 .client
                 .post(self.url("/embeddings"))
-                .body(request.upstream_body(model)),
+                .body(request.upstream_body(to)),
             Task::Moderate(request) => self
                 .client
                 .post(self.url("/moderations"))
-                .body(request.upstream_body(model)),
+                .body(request.upstream_body(to)),
             Task::DeleteModel(name) => {
                 let name = model.unwrap_or(name);
                 self.client.delete(self.model_url(name)?)

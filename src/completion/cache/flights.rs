@@ -123,6 +123,7 @@ mod tests {
             has_sequence: false,
             is_patient: false,
             expiry: 2,
+            recall: None,
         };
         let spec = Spec {
             id: Id::new("source-", [0; 16]),

@@ -129,11 +129,12 @@ impl Request<'_> {
         let call = Rc::new(Call {
             id: source.log.id().to_string(),
             created: self.call.created,
-            request: self.call.request.to_shared(),
+            request: Rc::new(self.call.request.to_shared()),
             headers: self.call.headers.clone(),
             credentials: self.call.credentials.clone(),
             partial: None,
         });
+        let account = account.traced_within(&call);
         let choices = call.request.choices();
         let pump = Pump::new(producer, account, self.route.clone(), call, shared.clone());
         let pump = pump.stamping();

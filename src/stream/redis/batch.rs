@@ -27,10 +27,12 @@ pub(super) struct Batch {
 
 impl Batch {
     /// The entry's own number: that of its last event. An end that comes without an event has
-    /// the next one, or the entry could not be told from the one before.
+    /// the next one, or the entry could not be told from the one before; what only begins an epoch
+    /// has the one before, which belongs to another.
     pub(super) fn place(&self) -> Seq {
         let events = self.events.len() as u64;
-        Seq(self.first.0 + events.max(1) - 1)
+        let own = events.max(self.end.is_some().into());
+        Seq(self.first.0 + own - 1)
     }
 
     pub(super) fn encode(&self) -> Bytes {

@@ -63,7 +63,7 @@ async fn a_writer_that_was_away_too_long_is_fenced_and_its_readers_are_cut() {
         .expect("a runtime");
     let store = redis.settings();
     let a = thread.spawn(async move {
-        let last_words: LastWords = Arc::new(|_, _| (Vec::new(), End::Completed));
+        let last_words = Arc::new(|_: &Log, _| (Vec::new(), End::Completed));
         let a = RedisStore::new(&store, &settings(), last_words).expect("a valid URL");
         assert!(a.connected(SOON).await);
         a

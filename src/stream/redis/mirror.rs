@@ -8,18 +8,18 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use redis::{FromRedisValue, RedisResult, Value, cmd};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::Instant,
 };
 
 use super::{
-    Shared,
+    Replicator, Shared,
     batch::Batch,
     keys::Keys,
-    scripts::{Entry, ScriptError, Seen, millis},
+    scripts::{Entry, ScriptError, Seen, Taking, millis},
     shared::LINGER,
 };
-use crate::stream::{End, Log, Producer, Seq};
+use crate::stream::{Cursor, End, Log, Producer, Seq};
 
 /// How many published batches may wait to be read; what comes beyond is read from the stream.
 const INBOX: usize = 64;
@@ -43,6 +43,8 @@ pub(super) struct Mirror {
     /// What the writer has been asked for.
     asked_grace: Duration,
     has_asked_cancel: bool,
+    /// The log is written here now.
+    is_heir: bool,
     ready: watch::Sender<bool>,
 }
 
@@ -69,6 +71,7 @@ impl Mirror {
             subscribed: None,
             missing_since: None,
             has_asked_cancel: false,
+            is_heir: false,
             ready,
         }
     }
@@ -94,7 +97,7 @@ impl Mirror {
         self.ready.send_replace(true);
         self.unsubscribe().await;
         // Whoever came too late for the copy must not wait for ever.
-        if log.end().is_none() {
+        if log.end().is_none() && !self.is_heir {
             log.sever();
         }
         // The writer's grace begins when it knows that nobody is left here.
@@ -295,44 +298,79 @@ impl Mirror {
         }
     }
 
-    /// Ends the log in the place of a writer that is gone.
+    /// Ends the log in the place of a writer that is gone, or becomes its writer.
     async fn take_over(&mut self) -> Result<(), Astray> {
         let Some(producer) = &self.producer else {
             return Ok(());
         };
         let first = producer.next_seq();
-        let (events, end) = (self.shared.last_words)(&self.log, first);
+        let goes_on = self.shared.successor.can_go_on(&self.log);
+        let (events, end) = match goes_on {
+            true => (Vec::new(), None),
+            false => {
+                let (events, end) = self.shared.successor.last_words(&self.log, first);
+                (events, Some(end))
+            }
+        };
         let batch = Batch {
             epoch: self.top.0.max(1) + 1,
             first,
             events,
             aside: None,
-            end: Some(end),
+            end,
         };
         let entry = Entry {
             epoch: batch.epoch,
             first,
             place: batch.place(),
             bytes: batch.encode(),
-            is_end: true,
+            is_end: !goes_on,
             is_published: true,
         };
-        let (link, times) = (&self.shared.link, self.shared.times_of(true));
-        let log = (&self.nonce[..], self.top, &entry);
-        let taken = self
-            .shared
+        let shared = Arc::clone(&self.shared);
+        let taking = Taking {
+            nonce: &self.nonce,
+            top: self.top,
+            entry: &entry,
+            node: if goes_on { &shared.node } else { "" },
+        };
+        let times = shared.times_of(!goes_on);
+        let asked = Instant::now();
+        let taken = shared
             .scripts
-            .take_over(link, &self.keys, log, times)
+            .take_over(&shared.link, &self.keys, taking, times)
             .await;
         match taken {
             Ok(true) => {
-                tracing::warn!(completion.id = %self.log.id(), "its node is lost");
+                tracing::warn!(completion.id = %self.log.id(), goes_on, "its node is lost");
                 self.apply(entry.bytes)?;
+                if goes_on {
+                    self.go_on(asked);
+                }
             }
             // Somebody else was faster, or it lives: what there is, is read.
             Ok(false) => self.catch_up().await?,
             Err(error) => tracing::debug!(%error, "not taken over"),
         }
         Ok(())
+    }
+
+    /// From now on the log is written here, and this is no copy any more.
+    fn go_on(&mut self, opened: Instant) {
+        let Some(producer) = self.producer.take() else {
+            return;
+        };
+        self.is_heir = true;
+        let nudge = Arc::new(Notify::new());
+        let (shared, log) = (Arc::clone(&self.shared), Arc::clone(&self.log));
+        shared.put_replicated(&log, &self.nonce, &nudge);
+        let own = (self.nonce.clone(), nudge);
+        let replicator = Replicator::new(Arc::clone(&shared), log, own, Some(opened));
+        shared.replicate(replicator.taking_over(Cursor {
+            epoch: self.top.0,
+            seq: self.top.1,
+        }));
+        let producer = producer.held_to(shared.memory.caps());
+        shared.successor.go_on(producer);
     }
 }

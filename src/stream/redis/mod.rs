@@ -33,7 +33,7 @@ use super::{
     Id, Log, Lookup, OnUnavailable, Owner, Producer, Settings, Shelf, ShelfLimits, Spec,
     StoreError, StoreFuture, StoreSettings, StreamStore,
 };
-pub use shared::{LastWords, SetupError};
+pub use shared::{SetupError, Successor};
 
 /// How many messages of other nodes may wait; one that is lost is a delay.
 const NODE_INBOX: usize = 1024;
@@ -55,17 +55,17 @@ impl RedisStore {
     }
 
     /// A store over the Redis of `settings`. Its tasks run on the current runtime, which has to
-    /// outlive it. `last_words` are the events that a log ends with whose node is gone.
+    /// outlive it. `successor` speaks for logs whose node is gone.
     ///
     /// # Errors
     /// [`SetupError`] when the URL is none, or there is no randomness for the node's name.
     pub fn new(
         settings: &StoreSettings,
         stream: &Settings,
-        last_words: LastWords,
+        successor: Arc<dyn Successor>,
     ) -> Result<Self, SetupError> {
         let (tell, mut told) = mpsc::channel(NODE_INBOX);
-        let shared = Arc::new(Shared::new(settings, stream, last_words, tell)?);
+        let shared = Arc::new(Shared::new(settings, stream, successor, tell)?);
         let (keeper, every) = (Arc::clone(&shared), settings.poll);
         shared.spawn(async move { keeper.link.keep(every).await });
         let listener = Arc::clone(&shared);

@@ -43,6 +43,8 @@ pub(super) struct Replicator {
     written: Instant,
     renewed: Instant,
     is_opened: bool,
+    /// Who writes: 1, or one more for each node that has taken the log over.
+    epoch: u32,
 }
 
 /// What the copying does next.
@@ -76,7 +78,15 @@ impl Replicator {
             written: now.checked_sub(WINDOW).unwrap_or(now),
             renewed: opened.unwrap_or(now),
             is_opened: opened.is_some(),
+            epoch: Cursor::START.epoch,
         }
+    }
+
+    /// The same for a log that was taken over at `top`: what is before it is in Redis.
+    pub(super) fn taking_over(mut self, top: Cursor) -> Self {
+        self.epoch = top.epoch;
+        self.reader = self.log.observer(top.seq, BATCH_BYTES);
+        self
     }
 
     /// Copies until the end is copied, or there is no use in it any more.
@@ -135,7 +145,7 @@ impl Replicator {
             self.pending = self.collect().await;
         }
         let renewal = Entry {
-            epoch: Cursor::START.epoch,
+            epoch: self.epoch,
             ..Entry::default()
         };
         let entry = self.pending.as_ref().unwrap_or(&renewal);
@@ -225,7 +235,7 @@ impl Replicator {
         let end = end.filter(|_| self.reader.cursor().seq == self.log.top().seq);
         let aside = self.log.aside();
         let batch = Batch {
-            epoch: Cursor::START.epoch,
+            epoch: self.epoch,
             first,
             events,
             aside: aside.clone().filter(|_| aside != self.aside),

@@ -66,8 +66,9 @@ if not meta[1] then return {redis.call('GET', KEYS[4]) == '1' and 'gone' or 'mis
 return {'ok', meta[1], meta[2], meta[3], tostring(te), tostring(ts), tostring(redis.call('PTTL', KEYS[3]))}
 ";
 
-/// Ends a log whose writer is gone. ARGV: nonce, the top's epoch and number as they are known,
-/// the new epoch, place, batch, life in ms, memory of the name in ms.
+/// Ends a log whose writer is gone, or makes this node its writer. ARGV: nonce, the top's epoch and
+/// number as they are known, the new epoch, place, batch, life in ms, memory of the name in ms, the
+/// node that is its writer now or '', lease in ms.
 const TAKE_OVER: &str = r"
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'leased'} end
 if redis.call('HGET', KEYS[2], 'nonce') ~= ARGV[1] then return {'replaced'} end
@@ -76,7 +77,12 @@ redis.call('XADD', KEYS[1], ARGV[4] .. '-' .. ARGV[5], 'b', ARGV[6])
 redis.call('SPUBLISH', KEYS[5], ARGV[6])
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 redis.call('PEXPIRE', KEYS[2], ARGV[7])
-redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
+if ARGV[9] == '' then
+  redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
+else
+  redis.call('HSET', KEYS[2], 'node', ARGV[9])
+  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[10])
+end
 return {'ok'}
 ";
 
@@ -153,6 +159,18 @@ pub(super) struct Entry {
     pub(super) bytes: Bytes,
     pub(super) is_end: bool,
     pub(super) is_published: bool,
+}
+
+/// A log that is taken over.
+#[derive(Clone, Copy)]
+pub(super) struct Taking<'a> {
+    pub(super) nonce: &'a str,
+    /// Epoch and number of its last entry, as they are known.
+    pub(super) top: (u32, Seq),
+    /// What is added: its end, or what begins another epoch.
+    pub(super) entry: &'a Entry,
+    /// The node that goes on; empty if none does.
+    pub(super) node: &'a str,
 }
 
 /// What became of it.
@@ -272,19 +290,26 @@ impl Scripts {
         })
     }
 
-    /// Whether it was taken over by this.
+    /// Whether it was taken over by this; by the node of this name, if it goes on.
     pub(super) async fn take_over(
         &self,
         link: &Link,
         keys: &Keys,
-        (nonce, top, entry): (&str, (u32, Seq), &Entry),
+        taking: Taking<'_>,
         times: Times,
     ) -> Result<bool, ScriptError> {
         let mut call = on(&self.take_over, keys);
+        let Taking {
+            nonce,
+            top,
+            entry,
+            node,
+        } = taking;
         call.arg(nonce).arg(top.0).arg(top.1.0);
         call.arg(entry.epoch).arg(entry.place.0);
         call.arg(&entry.bytes[..]);
         call.arg(millis(times.life)).arg(millis(times.memory));
+        call.arg(node).arg(millis(times.lease));
         Ok(run(link, &call).await?[0] == b"ok")
     }
 

@@ -24,7 +24,8 @@ use super::{
     scripts::{Scripts, Times},
 };
 use crate::stream::{
-    End, Event, Id, Log, MemoryStore, Owner, Seq, Settings, Spec, StoreSettings, StreamStore,
+    End, Event, Id, Log, MemoryStore, Owner, Producer, Seq, Settings, Spec, StoreSettings,
+    StreamStore,
 };
 
 /// How long after its end the name of a log is remembered beyond its retention.
@@ -34,8 +35,29 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// The longest that Redis may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The events that a log ends with whose node is gone, the first with this number, and the end.
-pub type LastWords = Arc<dyn Fn(&Log, Seq) -> (Vec<Event>, End) + Send + Sync>;
+/// Who speaks for a log whose node is gone.
+pub trait Successor: Send + Sync {
+    /// The events that it ends with, the first with this number, and its end.
+    fn last_words(&self, log: &Log, seq: Seq) -> (Vec<Event>, End);
+
+    /// Whether it can be gone on with.
+    fn can_go_on(&self, _log: &Log) -> bool {
+        false
+    }
+
+    /// Goes on with it, whatever comes of that.
+    fn go_on(&self, producer: Producer) {
+        let (events, end) = self.last_words(producer.log(), producer.next_seq());
+        producer.finish(events, end);
+    }
+}
+
+/// One that only ends what it finds.
+impl<F: Fn(&Log, Seq) -> (Vec<Event>, End) + Send + Sync> Successor for F {
+    fn last_words(&self, log: &Log, seq: Seq) -> (Vec<Event>, End) {
+        self(log, seq)
+    }
+}
 
 /// Why a store cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +77,7 @@ pub(super) struct Shared {
     pub(super) scripts: Scripts,
     /// The logs that are written here.
     pub(super) memory: MemoryStore,
-    pub(super) last_words: LastWords,
+    pub(super) successor: Arc<dyn Successor>,
     /// This process' own name.
     pub(super) node: String,
     pub(super) times: Times,
@@ -87,7 +109,7 @@ impl Shared {
     pub(super) fn new(
         settings: &StoreSettings,
         stream: &Settings,
-        last_words: LastWords,
+        successor: Arc<dyn Successor>,
         inbox: mpsc::Sender<Bytes>,
     ) -> Result<Self, SetupError> {
         let mut name = [0; 16];
@@ -100,7 +122,7 @@ impl Shared {
             link: Link::new(&settings.url, patience, node_channel(&node), inbox)?,
             scripts: Scripts::default(),
             memory: MemoryStore::new(stream),
-            last_words,
+            successor,
             node,
             times: Times {
                 lease,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{LastWords, RedisStore};
+use super::{RedisStore, Successor};
 use crate::stream::{End, Event, Kind, OnUnavailable, Settings, StoreKind, StoreSettings};
 
 /// A server without persistence on a free port. It ends with the test's process at the latest.
@@ -94,8 +94,8 @@ impl Drop for TestRedis {
     }
 }
 
-fn last_words() -> LastWords {
-    Arc::new(|log, first| {
+fn last_words() -> Arc<dyn Successor> {
+    Arc::new(|log: &crate::stream::Log, first: crate::stream::Seq| {
         let text = format!("{} was lost at {};", log.id(), first.0);
         let event = |kind, text: &str| Event {
             kind,

@@ -173,7 +173,7 @@ fn deep_nesting_is_refused() {
     for depth in [200, 100_000] {
         let nested = "[".repeat(depth) + &"]".repeat(depth);
         let body = with(&format!("\"vendor\":{nested}"));
-        assert_refused(body, None, &["nested too deep"]);
+        assert_refused(body, None, &["nests deeper", "limits.json_depth"]);
     }
 }
 

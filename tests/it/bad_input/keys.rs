@@ -82,7 +82,9 @@ fn what_needs_no_key_is_open() {
         "/readyz",
         "/openapi.json",
         "/openapi-3.1.json",
+        "/",
         "/docs",
+        "/web/sse.js",
     ] {
         let reply = fetch(server.address(), &request("GET", path, &[]));
         assert_eq!(reply.head.status, 200, "{path}: {}", reply.text());

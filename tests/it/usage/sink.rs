@@ -4,7 +4,7 @@ use std::fs;
 
 use tokenfall::testing::spawn;
 
-use super::Records;
+use super::{Records, metrics::scrape};
 use crate::{
     chunks::{STREAM, finish, text, usage},
     http::{fetch, post},
@@ -104,4 +104,33 @@ fn a_sink_that_cannot_be_opened_stops_the_start() {
     assert!(spawn("usage.sink = '/nowhere/at/all/usage.jsonl'").is_err());
     assert!(spawn("usage.sink = 'stderr'").is_err());
     assert!(spawn("usage.queue = 0").is_err());
+}
+
+#[test]
+fn a_slow_sink_delays_nobody_and_what_is_lost_is_counted() {
+    let records = Records::new();
+    let path = records.setting().trim_matches('\'').to_owned();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo runs").success());
+    // A pipe that nobody reads from.
+    let mut options = fs::OpenOptions::new();
+    let reader = options.read(true).write(true).open(&path).expect("a pipe");
+    let settings = before(good()).set("usage.sink", &records.setting());
+    let proxy = settings.set("usage.queue", "1").start();
+    let key = "x".repeat(40_000);
+    let body = STREAM.replace("\"m\"", &format!("\"{key}\""));
+    // Two fill the pipe, one waits, one is on its way; each has the model's long name.
+    for _ in 0..8 {
+        proxy.ask(&body);
+    }
+    crate::gate::wait_until("records to be lost", || {
+        let text = scrape(proxy.address());
+        let lost = text
+            .lines()
+            .find_map(|line| line.strip_prefix("tokenfall_usage_records_lost_total "));
+        lost.and_then(|lost| lost.parse::<u32>().ok())
+            .is_some_and(|lost| (3..8).contains(&lost))
+    });
+    // Now a write fails, so that the server can stop.
+    drop(reader);
 }

@@ -1,0 +1,81 @@
+"""A headless Chromium for the tests of the pages, and what they look at."""
+
+import contextlib
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+# Ignored by git: what the pages looked like in the last run.
+ARTIFACTS = Path(__file__).parent / "artifacts"
+DESKTOP, PHONE = (1440, 900), (390, 844)
+SERIOUS = {"serious", "critical"}
+
+
+@contextlib.contextmanager
+def chromium():
+    """Yields the system's browser; nothing is downloaded."""
+    path = shutil.which("chromium")
+    assert path, "scripts/setup installs it"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Seen:
+    """Everything that a page has asked for, said and opened."""
+
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    popups: list[str] = field(default_factory=list)
+
+    def elsewhere(self, url: str) -> list[str]:
+        """What was asked of anyone but the server at `url`."""
+        return [asked for asked in self.requests if urlsplit(asked).netloc != urlsplit(url).netloc]
+
+
+def open_page(browser: Browser, url: str, size=DESKTOP, **settings) -> tuple[Page, Seen]:
+    """The page at `url`, in a context of its own, and what it does."""
+    width, height = size
+    is_phone = size == PHONE
+    context: BrowserContext = browser.new_context(
+        viewport={"width": width, "height": height}, is_mobile=is_phone, has_touch=is_phone, **settings
+    )
+    page, seen = context.new_page(), Seen()
+    context.on("request", lambda request: seen.requests.append(request.url))
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("console", lambda said: "Content Security Policy" in said.text and seen.errors.append(said.text))
+    page.on("popup", lambda popup: seen.popups.append(popup.url))
+
+    def dismiss(dialog):
+        seen.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    page.goto(url)
+    return page, seen
+
+
+def shoot(page: Page, name: str) -> None:
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """The serious faults that axe finds, each with where it is."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['help']} {[node['html'][:120] for node in fault['nodes'][:4]]}"
+        for fault in found
+        if fault["impact"] in SERIOUS
+    ]
+
+
+def is_wider_than_its_window(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
