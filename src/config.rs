@@ -6,6 +6,8 @@
 
 mod keys_file;
 mod layers;
+mod origin;
+mod reload;
 mod standard;
 mod validate;
 
@@ -24,7 +26,9 @@ use crate::{
     server, spans, stream,
 };
 pub use layers::ConfigError;
-use layers::{Layers, Source};
+use layers::Source;
+use origin::{Marks, Origin};
+pub use reload::Reloaded;
 
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,6 +57,10 @@ pub struct Config {
     /// Models that run elsewhere.
     #[serde(default)]
     pub models: Vec<ModelSettings>,
+    #[serde(skip)]
+    origin: Origin,
+    #[serde(skip)]
+    marks: Marks,
 }
 
 /// A setting given on the command line: the flag, the key, and the value in TOML.
@@ -72,26 +80,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong.
     pub fn load(file: Option<&Path>, flags: Vec<Flag>) -> Result<Self, ConfigError> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        let mut layers = Layers::defaults()?;
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::unreadable(path, &error))?;
-            layers.add_file(&path.display().to_string(), &text)?;
-        }
-        let mut variables: Vec<_> = variables.collect();
-        variables.sort();
-        for (name, value) in &variables {
-            layers.add_variable(name, value)?;
-        }
-        for flag in flags {
-            layers.add_value(Source::Flag(flag.name), flag.key, flag.value)?;
-        }
-        Self::finish(layers, |name| {
-            let known = variables.iter().find(|(known, _)| known == name);
-            known.map(|(_, value)| value.clone())
+        Self::read(Origin::Process {
+            file: file.map(Path::to_owned),
+            flags,
         })
     }
 
@@ -100,21 +91,12 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first thing that is wrong.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let mut layers = Layers::defaults()?;
-        layers.add_file("config", text)?;
-        Self::finish(layers, |_| None)
+        Self::read(Origin::Text(text.to_owned()))
     }
 
-    fn finish(
-        layers: Layers,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
-        let mut config = layers.config()?;
-        let blame = |wrong: validate::Wrong| layers.blame(&wrong.key, &wrong.reason);
-        validate::keys("auth.keys", &config.auth.keys).map_err(blame)?;
-        config.read_secrets(&variable).map_err(blame)?;
-        keys_file::read(&mut config.auth, &variable)?;
-        validate::validate(&config).map_err(blame)?;
+    fn read(origin: Origin) -> Result<Self, ConfigError> {
+        let (mut config, marks) = origin.read(Ok)?;
+        (config.origin, config.marks) = (origin, marks);
         Ok(config)
     }
 

@@ -278,6 +278,11 @@ impl Metrics {
         self.continuations.get_or_create(&labels).inc();
     }
 
+    /// Forgets every upstream's state: those that are no longer there have none.
+    pub fn forget_breakers(&self) {
+        self.breaker.clear();
+    }
+
     /// Whether an upstream is asked (0), rests (1) or fails too often (2).
     pub fn breaker(&self, upstream: &str, state: i64) {
         let labels = [("upstream", upstream.to_owned())];

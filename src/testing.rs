@@ -1,6 +1,11 @@
 //! A server of one's own for a test: on a free port, stopped when it is dropped.
 
-use std::{net::SocketAddr, sync::mpsc, thread::JoinHandle};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::mpsc,
+    thread::JoinHandle,
+};
 
 use tokio::sync::oneshot;
 
@@ -34,7 +39,18 @@ pub enum SpawnError {
 /// # Errors
 /// [`SpawnError`] when the settings are wrong or the server cannot start.
 pub fn spawn(settings: &str) -> Result<TestServer, SpawnError> {
-    let mut config = Config::from_toml(settings)?;
+    start(Config::from_toml(settings)?)
+}
+
+/// Starts a server with the settings of a file, which is read again whenever it has changed.
+///
+/// # Errors
+/// [`SpawnError`] when the settings are wrong or the server cannot start.
+pub fn spawn_file(file: &Path) -> Result<TestServer, SpawnError> {
+    start(Config::load(Some(file), Vec::new())?)
+}
+
+fn start(mut config: Config) -> Result<TestServer, SpawnError> {
     config.server.port = 0;
     let (tell, told) = mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel();
@@ -54,9 +70,10 @@ pub fn spawn(settings: &str) -> Result<TestServer, SpawnError> {
 }
 
 impl TestServer {
-    /// Where it listens.
+    /// The port that it listens at; 0 of no address where that is a Unix socket.
     pub fn address(&self) -> SocketAddr {
-        self.listening.address
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        self.listening.address.socket().unwrap_or(nowhere)
     }
 
     /// What an OpenAI client takes as its base URL.

@@ -96,11 +96,15 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("prometheus_client", &["metrics.rs"]),
-    ("actix_web", &["api/", "server.rs"]),
+    ("actix_web", &["api/", "server"]),
     ("reqwest", &["backend/upstream", "client/", "spans/"]),
-    ("rustls", &["backend/upstream", "client/", "spans/"]),
+    (
+        "rustls",
+        &["backend/upstream", "client/", "spans/", "server/tls.rs"],
+    ),
+    ("actix_tls", &["server/connection.rs"]),
     ("hyper", &["backend/upstream"]),
     ("tower", &["backend/upstream"]),
     // The store names its own module of that name.

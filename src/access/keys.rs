@@ -29,6 +29,7 @@ impl std::fmt::Debug for Key {
 }
 
 /// The keys that are accepted.
+#[derive(Clone)]
 pub struct Keyring {
     keys: Vec<Arc<Key>>,
 }

@@ -2,7 +2,6 @@
 //! heartbeat after a while.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -15,11 +14,12 @@ use tokio::{
     sync::watch,
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
     metrics::Metrics,
     sse::{Field, write_field},
-    stream::{Batch, Cursor, Event, HeartbeatForm, Kind, Reader, Settings},
+    stream::{Batch, Cursor, Event, Grace, HeartbeatForm, Kind, Reader, Settings},
     wire::Delivery,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Show {
     pub(super) has_opening: bool,
     /// The client is an official OpenAI SDK.
     pub(super) is_official_sdk: bool,
+    /// The client has shown that it can come back to where it was.
+    pub(super) can_resume: bool,
     /// The client's connection speaks HTTP/2.
     pub(super) is_http2: bool,
 }
@@ -52,9 +54,20 @@ impl Show {
     }
 }
 
-/// Counts the streams that are being written, so that a stop can wait for them.
+/// The streams that are being written: counted, so that a stop can wait for them, and cut where
+/// their readers can go on elsewhere.
 #[derive(Clone)]
-pub struct Bodies(Arc<watch::Sender<usize>>, Arc<Metrics>);
+pub struct Bodies {
+    number: Arc<watch::Sender<usize>>,
+    metrics: Arc<Metrics>,
+    parting: CancellationToken,
+}
+
+/// A reader that can come back is sent elsewhere. The reply breaks off, so that nobody takes it for
+/// whole, and its connection goes with it: the next one finds another node.
+#[derive(Debug, thiserror::Error)]
+#[error("the server stops, and another node has the stream too")]
+pub(super) struct Parted;
 
 impl std::fmt::Debug for Bodies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,23 +78,39 @@ impl std::fmt::Debug for Bodies {
 impl Bodies {
     /// None yet. What happens to them is counted in `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self(Arc::new(watch::Sender::new(0)), metrics)
+        Self {
+            number: Arc::new(watch::Sender::new(0)),
+            metrics,
+            parting: CancellationToken::new(),
+        }
+    }
+
+    /// Cuts the readers that can come back, as there are other nodes to come back to. Who comes back
+    /// here all the same stays.
+    pub fn part(&self) {
+        self.parting.cancel();
+    }
+
+    /// Resolves when readers are to part; `None` where they stay.
+    fn parting(&self, show: Show) -> Option<Parting> {
+        let is_asked = show.can_resume && !self.parting.is_cancelled();
+        is_asked.then(|| Box::pin(self.parting.clone().cancelled_owned()))
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        *self.0.borrow()
+        *self.number.borrow()
     }
 
     /// Counts one more.
     pub(super) fn counted(&self) -> Counted {
-        self.0.send_modify(|count| *count += 1);
+        self.number.send_modify(|count| *count += 1);
         Counted(self.clone())
     }
 
     /// Waits until there are none, `patience` at most.
     pub async fn written(&self, patience: Duration) {
-        let mut count = self.0.subscribe();
+        let mut count = self.number.subscribe();
         // Too late is as good as done here: the server stops either way.
         let _ = tokio::time::timeout(patience, count.wait_for(|count| *count == 0)).await;
     }
@@ -100,7 +129,12 @@ pub(super) struct EventBody {
     delivery: Option<Arc<Delivery>>,
     is_over: bool,
     count: Counted,
+    // Until the reader is sent elsewhere; `None` where it stays, whatever happens.
+    parting: Option<Parting>,
+    resume_grace: Grace,
 }
+
+type Parting = Pin<Box<WaitForCancellationFutureOwned>>;
 
 /// One stream that is being written, while it lives.
 #[derive(Debug)]
@@ -109,18 +143,18 @@ pub(super) struct Counted(Bodies);
 impl Counted {
     /// A heartbeat is sent.
     pub(super) fn beat(&self) {
-        self.0.1.heartbeat();
+        self.0.metrics.heartbeat();
     }
 
     /// Its reader leaves before the end.
     fn left(&self, is_behind: bool) {
-        self.0.1.reader_left(is_behind);
+        self.0.metrics.reader_left(is_behind);
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        self.0.number.send_modify(|count| *count -= 1);
     }
 }
 
@@ -154,6 +188,8 @@ impl EventBody {
             delivery: None,
             is_over: false,
             count: bodies.counted(),
+            parting: bodies.parting(show),
+            resume_grace: Grace(settings.resume_grace),
         }
     }
 
@@ -177,7 +213,7 @@ impl Drop for EventBody {
 }
 
 impl MessageBody for EventBody {
-    type Error = Infallible;
+    type Error = Parted;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
@@ -186,7 +222,7 @@ impl MessageBody for EventBody {
     fn poll_next(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+    ) -> Poll<Option<Result<Bytes, Parted>>> {
         let this = &mut *self;
         if !this.opening.is_empty() {
             let opening = std::mem::take(&mut this.opening);
@@ -216,6 +252,9 @@ impl MessageBody for EventBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                if this.parts(cx) {
+                    return Poll::Ready(Some(Err(Parted)));
+                }
                 let Some(heartbeat) = &mut this.heartbeat else {
                     return Poll::Pending;
                 };
@@ -231,6 +270,18 @@ impl MessageBody for EventBody {
 }
 
 impl EventBody {
+    /// Whether the reader is to go on elsewhere. It is given the time to do so.
+    fn parts(&mut self, cx: &mut Context<'_>) -> bool {
+        let parting = self.parting.as_mut();
+        let parts = parting.is_some_and(|parting| parting.as_mut().poll(cx).is_ready());
+        if parts {
+            self.parting = None;
+            self.is_over = true;
+            self.reader.log().extend_grace(self.resume_grace);
+        }
+        parts
+    }
+
     /// Bytes that go out now, so that no heartbeat is due for a while.
     fn sent(&mut self, bytes: Bytes) -> Bytes {
         if let Some(heartbeat) = &mut self.heartbeat {

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::HOST,
-    post,
+    HttpRequest, HttpResponse, post,
     web::{Data, Payload},
 };
 use bytes::{Bytes, BytesMut};
@@ -19,6 +17,7 @@ use super::{
     body::Show,
     caller::Caller,
     error::Part,
+    forwarded::Outside,
     line::Line,
     openapi::ChatEvent,
     query::{for_backend, idempotency_key, on_disconnect, shown_to, wants_cookie, wants_ids},
@@ -108,8 +107,10 @@ pub(super) async fn complete(
     (service, state): (&Service, &State),
 ) -> Result<HttpResponse, ApiError> {
     let headers = request.headers();
+    let has_ids = wants_ids(headers)?;
     let show = Show {
-        has_ids: wants_ids(headers)?,
+        has_ids,
+        can_resume: has_ids,
         ..shown_to(&request)
     };
     let wants_cookie = wants_cookie(headers)?;
@@ -148,7 +149,8 @@ pub(super) async fn complete(
     }
     let mut response = reply::made(&started.completion);
     let completion = &started.completion;
-    let for_whom = (state, wants_cookie);
+    let cookie_at = wants_cookie.then(|| base_url(&request, state));
+    let for_whom = (state, cookie_at.as_deref());
     reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);
     let on = (state, Line::of(&request));
     Ok(reply::planned_stream(response, started, show, on))
@@ -160,7 +162,7 @@ fn queued(started: &Started, caller: &Caller, at: (&HttpRequest, &State)) -> Htt
     let mut response = HttpResponse::Accepted();
     let completion = &started.completion;
     let log = &completion.log;
-    let ticket = reply::add_ticket(&mut response, log, &completion.about, (state, false));
+    let ticket = reply::add_ticket(&mut response, log, &completion.about, (state, None));
     let base = base_url(request, state);
     let mut stream_url = format!("{base}/v1/chat/completions/{}/stream", log.id());
     if caller.is_known {
@@ -181,9 +183,7 @@ fn base_url(request: &HttpRequest, state: &State) -> String {
     if !state.public_url.is_empty() {
         return state.public_url.clone();
     }
-    let host = request.headers().get(HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    format!("http://{}", host.unwrap_or("localhost"))
+    Outside::of(request).base_url()
 }
 
 /// The whole body, within its limits of size and time, and with no more in it than there may be.

@@ -76,6 +76,7 @@ pub(super) async fn retrieve(
         has_ids: wants_ids(request.headers())?,
         has_names: query.is_named,
         has_opening: false,
+        can_resume: true,
         ..shown_to(&request)
     };
     Ok(stream(followed, show, holder, &state))
@@ -162,6 +163,7 @@ async fn event_source(
         has_ids: true,
         has_names: query.is_named,
         has_opening: true,
+        can_resume: true,
         ..shown_to(request)
     };
     let followed = service.follow(holder.owner, id, query.cursor).await?;
@@ -188,7 +190,7 @@ fn stream(followed: Followed, show: Show, holder: Holder, state: &State) -> Http
     let mut response = HttpResponse::Ok();
     let log = followed.reader.log();
     response.insert_header(("x-completion-id", log.id().as_str()));
-    reply::add_ticket(&mut response, log, &followed.about, (state, false));
+    reply::add_ticket(&mut response, log, &followed.about, (state, None));
     if holder.is_by_ticket {
         reply::without_referrer(&mut response);
     }

@@ -12,6 +12,7 @@ mod embeddings;
 mod error;
 mod fallback;
 mod follow;
+mod forwarded;
 mod heads;
 mod health;
 mod http10;
@@ -37,6 +38,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use body::Bodies;
 pub use error::ApiError;
+pub use forwarded::{TrustedProxies, TrustedProxyError};
 pub use line::Line;
 pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
@@ -48,6 +50,7 @@ use crate::{
 };
 
 /// What all handlers of a process share.
+#[derive(Clone)]
 pub struct State {
     /// The keys that are accepted.
     pub keyring: Keyring,
@@ -55,6 +58,8 @@ pub struct State {
     pub tickets: Tickets,
     /// How others reach this server, without a slash at the end; empty if only by its address.
     pub public_url: String,
+    /// The proxies that are believed.
+    pub trusted_proxies: TrustedProxies,
     /// Limits on requests.
     pub limits: Limits,
     /// Times and forms of streams.

@@ -13,15 +13,14 @@ use actix_web::{
             ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
             ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
             ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-            ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
+            ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
         },
-        uri::Authority,
     },
     middleware::Next,
     web::Data,
 };
 
-use super::ApiError;
+use super::{ApiError, forwarded::Outside};
 
 /// Headers that pages may read beside the few that they always may.
 const EXPOSED: &str = "x-request-id, x-completion-id, x-stream-ticket, x-stream-attempts, \
@@ -130,8 +129,7 @@ fn refusal(policy: &OriginPolicy, request: &ServiceRequest) -> Option<String> {
         let value = request.headers().get(name)?;
         Some(value.to_str().unwrap_or("(not text)"))
     };
-    // HTTP/2 has the name in the target instead of a header.
-    let host = text(&HOST).or_else(|| request.uri().authority().map(Authority::as_str));
+    let host = Outside::of(request.request()).host;
     if !policy.admits_host(host) {
         return Some(format!(
             "This server does not go by the name `{}`; set `server.public_url` if it should.",

@@ -150,20 +150,21 @@ pub(super) async fn unary(
     Ok(response.content_type("application/json").body(reply.json))
 }
 
-/// A ticket for a completion: in its header, and as a cookie where that is asked for.
+/// A ticket for a completion: in its header, and as a cookie where that is asked for, for the URL
+/// that the client knows this server by.
 pub(super) fn add_ticket(
     response: &mut HttpResponseBuilder,
     log: &Log,
     about: &About,
-    (state, wants_cookie): (&State, bool),
+    (state, cookie_at): (&State, Option<&str>),
 ) -> String {
     let id = log.id().as_str();
     let ticket = state.tickets.issue(id, log.owner().0, about.expiry);
     response.insert_header(("x-stream-ticket", &ticket[..]));
-    if wants_cookie {
+    if let Some(base) = cookie_at {
         // A cookie of another site comes with EventSource only if it is `None`, which browsers
         // take over TLS alone.
-        let site = match state.public_url.starts_with("https://") {
+        let site = match base.starts_with("https://") {
             true => "SameSite=None; Secure",
             false => "SameSite=Lax",
         };

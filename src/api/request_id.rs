@@ -17,8 +17,9 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 use tokio::time::Instant;
+use tracing::Level;
 
-use super::ApiError;
+use super::{ApiError, forwarded::Outside};
 use crate::{completion::Failure, metrics::Metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,6 +46,7 @@ pub async fn request_id(
         return Err(fallen(id));
     };
     let mut response = response?;
+    write_down(&response, &id, start);
     if let Some(metrics) = metrics {
         // What has no route was asked for by somebody else's idea of one.
         let route = response.request().match_pattern();
@@ -60,6 +62,26 @@ pub async fn request_id(
         headers.insert(PROCESSING_MS, took.into());
     }
     Ok(response)
+}
+
+/// One line for each request that was answered, for who asks for it: never its query, which may
+/// hold a ticket.
+fn write_down<B>(response: &ServiceResponse<B>, id: &HeaderValue, start: Instant) {
+    if !tracing::enabled!(target: "tokenfall::access", Level::DEBUG) {
+        return;
+    }
+    let request = response.request();
+    let client = Outside::of(request).client.map(|client| client.to_string());
+    tracing::debug!(
+        target: "tokenfall::access",
+        request_id = id.to_str().unwrap_or_default(),
+        client,
+        method = %request.method(),
+        path = request.path(),
+        status = response.status().as_u16(),
+        duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "answered"
+    );
 }
 
 /// The reply to a request whose handler panicked. The request went down with it, so that nothing

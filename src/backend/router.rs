@@ -13,7 +13,7 @@ use super::{
 use crate::{metrics::Metrics, openai::Model};
 
 /// One `[[models]]` entry.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
     /// The public name; `*` stands for any run of characters.
@@ -233,14 +233,17 @@ fn next_turn<'a>(targets: impl Iterator<Item = &'a Target>) -> Option<&'a Target
 }
 
 /// The routes of one worker thread.
+#[derive(Clone)]
 pub struct Router {
-    routes: Vec<Route>,
+    routes: Rc<[Route]>,
 }
 
 impl Router {
     /// A router that tries the routes in this order.
     pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes }
+        Self {
+            routes: routes.into(),
+        }
     }
 
     /// The first route for a model's name.
@@ -252,6 +255,7 @@ impl Router {
 
     /// Tells of each upstream whether it is asked.
     pub fn gauge(&self, metrics: &Metrics) {
+        metrics.forget_breakers();
         for target in self.routes.iter().flat_map(|route| &*route.targets) {
             let state = match target.health.readiness() {
                 Readiness::Ready => 0,

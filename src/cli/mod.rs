@@ -64,6 +64,9 @@ struct ListenArgs {
     /// The port to listen on, 0 for any free one [default: 8080]
     #[arg(long)]
     port: Option<u16>,
+    /// Listen on a Unix socket at this path instead
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
+    unix: Option<PathBuf>,
     /// Serve beyond this machine although anyone can then use the upstream's key
     #[arg(long)]
     open: bool,

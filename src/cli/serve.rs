@@ -19,7 +19,7 @@ use super::{FAILED, ServeArgs, WRONG_INPUT, fail, raise_open_files, say, warn};
 use crate::{
     backend::{cassette::OnMiss, mock},
     config::{Config, Flag},
-    server::{self, Listening, ServeError},
+    server::{self, Address, Listening, ServeError},
     telemetry,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>, stops_at_eof: bool
     }
     raise_open_files();
     let upstream = upstream(&config);
-    let on_listening = |l: &Listening| greet(l.address, &upstream);
+    let on_listening = |l: &Listening| greet(&l.address, &upstream);
     match server::run(config, on_listening, || stop(stops_at_eof)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::File(error)) => fail(WRONG_INPUT, &error),
@@ -106,6 +106,7 @@ fn end_of_input() -> oneshot::Receiver<()> {
 /// The flags as settings.
 pub(super) fn flags(args: ServeArgs) -> Vec<Flag> {
     let mut flags = Vec::new();
+    let path = |path: PathBuf| Value::String(path.display().to_string());
     let mut set = |name, key, value: Option<Value>| {
         flags.extend(value.map(|value| Flag { name, key, value }));
     };
@@ -116,13 +117,14 @@ pub(super) fn flags(args: ServeArgs) -> Vec<Flag> {
         "server.port",
         args.listen.port.map(|port| i64::from(port).into()),
     );
+    let unix = args.listen.unix.map(path);
+    set("--unix", "server.unix", unix);
     set("--open", "server.open", given(args.listen.open));
     let instant = args.instant.then(|| "instant".into());
     set("--instant", "mock.profile", instant);
     set("--profile", "mock.profile", args.profile.map(Value::String));
     set("--speed", "mock.speed", args.speed.map(Value::Float));
     set("--dialect", "mock.dialect", args.dialect.map(Value::String));
-    let path = |path: PathBuf| Value::String(path.display().to_string());
     set("--prompts", "mock.prompts", args.prompts.map(path));
     set("--cassettes", "mock.cassettes", args.cassettes.map(path));
     set("--on-miss", "mock.on_miss", args.on_miss.map(Value::String));
@@ -182,13 +184,15 @@ fn upstream(config: &Config) -> String {
     format!("the built-in mock, as `{name}` or any other name{prompts}")
 }
 
-fn greet(address: SocketAddr, upstream: &str) {
-    // Everything the server listens on beyond this machine is also reached from here.
-    let ip = match address.ip() {
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) | IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+fn greet(address: &Address, upstream: &str) {
+    let (base, via) = match address {
+        Address::Tcp(socket) => (format!("http://{}", from_here(*socket)), String::new()),
+        Address::Tls(socket) => (format!("https://{}", from_here(*socket)), String::new()),
+        Address::Unix(path) => {
+            let via = format!("--unix-socket {} ", path.display());
+            ("http://localhost".to_owned(), via)
+        }
     };
-    let base = format!("http://{}", SocketAddr::new(ip, address.port()));
     let greeting = format!(
         "tokenfall {version} listens on {address}
 
@@ -198,7 +202,7 @@ fn greet(address: SocketAddr, upstream: &str) {
 
 Try it:
 
-  curl -N {base}/v1/chat/completions -H 'content-type: application/json' \\
+  curl -N {via}{base}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'
 
 ",
@@ -206,4 +210,13 @@ Try it:
         model = mock::MODEL,
     );
     say(&greeting);
+}
+
+/// Everything the server listens on beyond this machine is also reached from here.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    SocketAddr::new(ip, address.port())
 }

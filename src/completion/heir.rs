@@ -58,16 +58,18 @@ fn end(producer: Producer) {
     producer.finish(events, end);
 }
 
-impl Service {
-    /// Goes on with what it inherits, for as long as that may come.
-    pub async fn inherit(&self, mut inherited: Inherited) {
-        while let Some(producer) = inherited.0.recv().await {
-            self.go_on_with(producer);
+impl Inherited {
+    /// Goes on with what comes, for as long as it may, with what `service` says is the service then.
+    pub async fn go_on(mut self, service: impl Fn() -> Arc<Service>) {
+        while let Some(producer) = self.0.recv().await {
+            service().go_on_with(producer);
         }
         // Nothing comes any more, which is no reason to stop.
         std::future::pending().await
     }
+}
 
+impl Service {
     fn go_on_with(&self, producer: Producer) {
         let log = Arc::clone(producer.log());
         let Some((about, recall, call, route)) = self.recall(&log) else {

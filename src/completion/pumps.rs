@@ -14,6 +14,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Default)]
 pub struct Pumps {
     tasks: TaskTracker,
+    leaving: CancellationToken,
     draining: CancellationToken,
     stopping: CancellationToken,
 }
@@ -35,6 +36,16 @@ impl Pumps {
         self.tasks.len()
     }
 
+    /// New work should go elsewhere, although it is taken still.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    /// New work should go elsewhere.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
     /// No new work is taken.
     pub fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
@@ -42,7 +53,9 @@ impl Pumps {
 
     /// Takes no new work, waits up to `patience` for what is under way, then stops what is left.
     pub async fn drain(&self, patience: Duration) {
+        // In this order: who sees that it leaves at once finds that nothing is taken.
         self.draining.cancel();
+        self.leave();
         self.tasks.close();
         if tokio::time::timeout(patience, self.tasks.wait())
             .await

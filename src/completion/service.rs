@@ -278,7 +278,7 @@ impl Service {
 
     /// Whether new completions are taken.
     pub fn readiness(&self) -> Readiness {
-        if self.shared.pumps.is_draining() {
+        if self.shared.pumps.is_leaving() {
             return Readiness::Draining;
         }
         if !self.shared.store.is_available() {

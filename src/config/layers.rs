@@ -1,10 +1,15 @@
 //! Tables merged over each other, with the memory of who said what.
 
-use std::{fmt, io, path::Path};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::Path,
+};
 
 use toml::{Table, Value};
 
-use super::{Config, standard};
+use super::{Config, Marks, standard};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "TOKENFALL__";
@@ -178,6 +183,13 @@ impl Layers {
         })
     }
 
+    /// A mark of each value. Lists count as one.
+    pub(super) fn marks(&self) -> Marks {
+        let mut marks = Marks::new();
+        mark(&mut marks, "", &self.merged);
+        marks
+    }
+
     /// An error about a key, with the place that it was set at and its value.
     pub(super) fn blame(&self, key: &str, reason: &str) -> ConfigError {
         let is_about = |set: &str| {
@@ -238,6 +250,19 @@ fn lookup<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
         };
     }
     Some(value)
+}
+
+fn mark(marks: &mut Marks, prefix: &str, table: &Table) {
+    for (name, value) in table {
+        let key = format!("{prefix}{name}");
+        if let Value::Table(table) = value {
+            mark(marks, &format!("{key}."), table);
+        } else {
+            let mut hasher = DefaultHasher::new();
+            value.to_string().hash(&mut hasher);
+            marks.insert(key, hasher.finish());
+        }
+    }
 }
 
 /// The line of a key in a file, or of the nearest table around it.

@@ -36,7 +36,7 @@ mod tests {
         for (name, value) in variables {
             layers.add_variable(name, value).expect("a variable");
         }
-        Config::finish(layers, |_| None).expect("valid")
+        layers.config().expect("valid")
     }
 
     #[test]

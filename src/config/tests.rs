@@ -1,6 +1,6 @@
 //! What an error of the configuration says, and which layer wins.
 
-use super::*;
+use super::{layers::Layers, *};
 
 fn refused(text: &str) -> String {
     Config::from_toml(text).expect_err(text).to_string()
@@ -261,11 +261,9 @@ fn an_error_blames_the_layer_that_set_the_value() {
 fn an_upstream_key_is_not_served_to_the_world_by_mistake() {
     let config = |host: &str, more: &str| {
         let text = format!(
-            "[server]\nhost = \"{host}\"\n{more}\n[[models]]\nname = \"*\"\nupstreams = [{{ base_url = \"http://x\", key_env = \"K\" }}]"
+            "[server]\nhost = \"{host}\"\n{more}\n[[models]]\nname = \"*\"\nupstreams = [{{ base_url = \"http://x\", headers = {{ api-key = \"k\" }} }}]"
         );
-        let mut layers = Layers::defaults().expect("defaults");
-        layers.add_file("config", &text).expect("a file");
-        Config::finish(layers, |_| Some("key".to_owned()))
+        Config::from_toml(&text)
     };
     let error = config("0.0.0.0", "").expect_err("exposed").to_string();
     assert!(

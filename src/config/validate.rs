@@ -17,6 +17,8 @@ use crate::{
 
 /// The shortest duration, so that tests need no patience and servers do not spin.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// Nobody looks more seldom than this whether a server is ready.
+const LONGEST_DELAY: Duration = Duration::from_secs(300);
 /// What is waited for a head is counted by a clock of actix's that ticks twice a second, so that less
 /// may be over before it has begun.
 const SHORTEST_HEAD: Duration = Duration::from_secs(1);
@@ -66,6 +68,7 @@ pub(super) fn validate(config: &Config) -> Result<(), Wrong> {
         let reason = "expected a URL such as `https://tokens.example.org`, or nothing";
         return wrong("server.public_url", reason);
     }
+    listener(config)?;
     models(config)?;
     mock(config)?;
     cassettes(config)?;
@@ -122,6 +125,9 @@ fn durations(config: &Config) -> Result<(), Wrong> {
             .lifetime
             .map(|lifetime| ("cache.lifetime", lifetime));
         all.extend(lifetime.map(|(name, time)| (format!("models[{index}].{name}"), time)));
+    }
+    if config.server.drain_delay > LONGEST_DELAY {
+        return wrong("server.drain_delay", "expected 5m at most");
     }
     match all.into_iter().find(|(_, duration)| *duration < SHORTEST) {
         Some((key, _)) => wrong(&key, "expected a duration of at least 10ms"),
@@ -181,6 +187,40 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
         return wrong("limits.assumed_tokens", reason);
     }
     Ok(())
+}
+
+/// What is listened on, and with which certificate.
+fn listener(config: &Config) -> Result<(), Wrong> {
+    let server = &config.server;
+    let is_unix = !server.unix.is_empty();
+    if server.trusted_proxies.has_unix() && !is_unix {
+        let reason = "expected `unix` only with server.unix";
+        return wrong("server.trusted_proxies", reason);
+    }
+    if is_unix && server.http2 {
+        let reason = "a Unix socket speaks HTTP/1.1 alone: leave out server.unix or this";
+        return wrong("server.http2", reason);
+    }
+    if !server.tls.is_on() {
+        return Ok(());
+    }
+    if is_unix {
+        let reason = "a Unix socket is not encrypted: leave out server.unix or this";
+        return wrong("server.tls.cert", reason);
+    }
+    for (key, file) in [
+        ("server.tls.cert", &server.tls.cert),
+        ("server.tls.key", &server.tls.key),
+    ] {
+        if file.is_empty() {
+            return wrong(
+                key,
+                "expected both server.tls.cert and server.tls.key, or neither",
+            );
+        }
+    }
+    let read = server.tls.read().map(drop);
+    read.or_else(|error| wrong(&format!("server.tls.{}", error.setting), error.reason))
 }
 
 fn models(config: &Config) -> Result<(), Wrong> {
@@ -324,7 +364,7 @@ fn usage(config: &Config) -> Result<(), Wrong> {
 fn exposure(config: &Config) -> Result<(), Wrong> {
     let mut upstreams = config.models.iter().flat_map(|model| &model.upstreams);
     let has_upstream_key = upstreams.any(UpstreamSettings::has_credentials);
-    let is_exposed = !is_loopback(&config.server.host);
+    let is_exposed = config.server.unix.is_empty() && !is_loopback(&config.server.host);
     if is_exposed && has_upstream_key && config.auth.keys.is_empty() && !config.server.open {
         let reason = "everyone who reaches this address could use the upstream's key: set `auth.keys`, \
                       bind to 127.0.0.1, or say --open if that is meant";

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::LocalBoxFuture, stream};
 use tokenfall::{
     access::{Admission, Keyring, MemoryLimiter, Room, Tickets},
-    api::{self, Bodies, State},
+    api::{self, Bodies, State, TrustedProxies},
     backend::{
         Answer, Backend, BackendError, Balance, Body, CacheSettings, Call, Chunk, Clocks, OnLoss,
         Route, Router, Step, Target, UnaryAnswer, UnaryCall,
@@ -28,6 +28,7 @@ use tokenfall::{
     config::Config,
     metrics::Metrics,
     openai::{Model, scan},
+    spans,
     stream::{MemoryStore, ShelfLimits, StreamStore},
     tokens::Tokens,
 };
@@ -45,6 +46,10 @@ use crate::{
 struct Fragile(Arc<Notify>);
 
 impl Backend for Fragile {
+    fn takes_any_name(&self) -> bool {
+        true
+    }
+
     fn open(&self, call: Rc<Call>) -> LocalBoxFuture<'_, Result<Answer, BackendError>> {
         let model = call.request.params.model.clone();
         assert!(model != "open", "a backend broke");
@@ -157,6 +162,7 @@ fn shared(config: &Config, metrics: &Arc<Metrics>) -> Shared {
         keep: Duration::from_secs(60),
     };
     let sink = Sink::open(&config.usage).expect("a file");
+    let (spans, _) = spans::start(&config.otlp, metrics).expect("valid settings");
     let counts: (Arc<Tokens>, _) = (Arc::default(), Arc::clone(metrics));
     let room = Room::new(10, 10, Duration::from_secs(1));
     Shared {
@@ -167,7 +173,7 @@ fn shared(config: &Config, metrics: &Arc<Metrics>) -> Shared {
         settings: Arc::new(config.stream.clone()),
         pumps: Pumps::default(),
         activity: Activity::default(),
-        ledger: Ledger::new(&config.usage, sink, counts),
+        ledger: Ledger::new(&config.usage, (sink, spans), counts),
         admission: Arc::new(Admission::new(Arc::new(MemoryLimiter::default()), room)),
         assumed_tokens: 10,
     }
@@ -178,6 +184,7 @@ fn state(config: &Config, metrics: &Arc<Metrics>) -> Data<State> {
         keyring: Keyring::new(&[]),
         tickets: Tickets::new("secret").expect("a secret"),
         public_url: String::new(),
+        trusted_proxies: TrustedProxies::default(),
         limits: config.limits.clone(),
         stream: Arc::new(config.stream.clone()),
         forward_headers: Vec::new(),

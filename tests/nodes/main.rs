@@ -8,6 +8,7 @@
 )]
 
 mod cluster;
+mod drain;
 mod frozen;
 mod idempotency;
 mod inherited;

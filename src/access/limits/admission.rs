@@ -1,6 +1,6 @@
 //! Letting requests in, and what they take until their answers have ended.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Held, Limiter, Quota, Refused, Room, Standing, levels::MOST, room::Place};
 
@@ -27,6 +27,14 @@ impl Admission {
     /// Keys are counted by `limiter`, this node's answers by `room`.
     pub fn new(limiter: Arc<dyn Limiter>, room: Room) -> Self {
         Self { limiter, room }
+    }
+
+    /// The same keys and answers under way, with other limits of this node.
+    pub fn resized(&self, places: usize, queue: usize, patience: Duration) -> Self {
+        Self {
+            limiter: Arc::clone(&self.limiter),
+            room: self.room.resized(places, queue, patience),
+        }
     }
 
     /// Lets a request in that may use so many tokens. The key comes first, so that one which has

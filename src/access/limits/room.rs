@@ -1,24 +1,36 @@
 //! How many answers this node has under way, and how many requests wait for one to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
 /// The places of a node. Who gets none at once waits in a queue, first come, first served.
 #[derive(Debug)]
 pub struct Room {
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
+    count: usize,
     queue: Semaphore,
     patience: Duration,
 }
 
 /// A place, free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+pub(super) struct Place(Arc<Places>);
+
+#[derive(Debug)]
+struct Places {
+    free: Semaphore,
+    // Places that are taken and no longer there: whoever leaves one does not free it.
+    surplus: AtomicUsize,
 }
 
 impl Room {
@@ -27,7 +39,27 @@ impl Room {
     pub fn new(places: usize, queue: usize, patience: Duration) -> Self {
         let places = places.min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(places)),
+            places: Arc::new(Places {
+                free: Semaphore::new(places),
+                surplus: AtomicUsize::new(0),
+            }),
+            count: places,
+            queue: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)),
+            patience,
+        }
+    }
+
+    /// The same room with another number of places and another queue. Who has a place keeps it,
+    /// and counts.
+    pub fn resized(&self, places: usize, queue: usize, patience: Duration) -> Self {
+        let count = places.min(Semaphore::MAX_PERMITS);
+        match count.checked_sub(self.count) {
+            Some(more) => self.places.add(more),
+            None => self.places.remove(self.count - count),
+        }
+        Self {
+            places: Arc::clone(&self.places),
+            count,
             queue: Semaphore::new(queue.min(Semaphore::MAX_PERMITS)),
             patience,
         }
@@ -35,14 +67,46 @@ impl Room {
 
     /// Waits for a place; `None` where the queue is full or too slow.
     pub(super) async fn enter(&self) -> Option<Place> {
-        let place = |permit| Place { _permit: permit };
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+        let place = |permit: SemaphorePermit<'_>| {
+            permit.forget();
+            Place(Arc::clone(&self.places))
+        };
+        if let Ok(permit) = self.places.free.try_acquire() {
             return Some(place(permit));
         }
         let _turn = self.queue.try_acquire().ok()?;
-        let permit = Arc::clone(&self.places).acquire_owned();
-        let permit = timeout(self.patience, permit).await.ok()?;
-        permit.ok().map(place)
+        let permit = timeout(self.patience, self.places.free.acquire()).await;
+        permit.ok()?.ok().map(place)
+    }
+}
+
+impl Places {
+    fn add(&self, more: usize) {
+        for _ in 0..more {
+            self.leave();
+        }
+    }
+
+    fn remove(&self, fewer: usize) {
+        let taken = fewer - self.free.forget_permits(fewer);
+        self.surplus.fetch_add(taken, Ordering::Relaxed);
+    }
+
+    fn leave(&self) {
+        let one_less = |surplus: usize| surplus.checked_sub(1);
+        let surplus = &self.surplus;
+        if surplus
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_err()
+        {
+            self.free.add_permits(1);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -86,6 +150,34 @@ mod tests {
         let third = room.enter();
         pin!(third);
         assert!(poll!(&mut third).is_pending(), "there is a place to wait");
+    }
+
+    #[tokio::test]
+    async fn who_has_a_place_counts_in_a_smaller_room() {
+        let room = Room::new(3, 0, Duration::from_secs(5));
+        let (first, second) = (room.enter().await, room.enter().await);
+        let room = room.resized(1, 0, Duration::from_secs(5));
+        assert!(room.enter().await.is_none(), "two are in a room for one");
+        drop(first);
+        assert!(room.enter().await.is_none(), "one is in it still");
+        drop(second);
+        let _third = room.enter().await.expect("a place");
+        assert!(room.enter().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_places_let_in_who_waits() {
+        let room = Room::new(1, 1, Duration::from_secs(5));
+        let _first = room.enter().await.expect("a place");
+        let second = room.enter();
+        pin!(second);
+        assert!(poll!(&mut second).is_pending());
+        let larger = room.resized(3, 0, Duration::from_secs(5));
+        let Poll::Ready(Some(_second)) = poll!(&mut second) else {
+            panic!("a new place");
+        };
+        let _third = larger.enter().await.expect("another");
+        assert!(larger.enter().await.is_none());
     }
 
     #[tokio::test]

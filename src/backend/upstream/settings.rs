@@ -15,7 +15,7 @@ use super::send::opening;
 use crate::openai::Continuation;
 
 /// One `upstreams` entry of a model.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSettings {
     /// The URL that `/chat/completions` and its like are appended to.
@@ -72,6 +72,20 @@ impl UpstreamSettings {
         }
     }
 
+    /// Both are one server, asked in one name: what is known of one is known of the other.
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        let identity = |one: &Self| {
+            let place = (one.base_url.clone(), one.query.clone());
+            (
+                place,
+                one.model.clone(),
+                one.key.clone(),
+                one.headers.clone(),
+            )
+        };
+        identity(self) == identity(other)
+    }
+
     /// Whether it says which models there are. One that has a single model under whatever name does
     /// not.
     pub(super) fn is_discovered(&self) -> bool {
@@ -109,7 +123,7 @@ fn ask_usage() -> bool {
 }
 
 /// A text that is never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
 impl fmt::Debug for Secret {

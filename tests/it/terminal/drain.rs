@@ -111,3 +111,28 @@ fn an_idle_server_stops_at_once() {
     let took = start.elapsed();
     assert!(took < std::time::Duration::from_secs(5), "{took:?}");
 }
+
+#[test]
+fn those_who_send_work_have_the_delay_to_notice() {
+    let settings = before(Script::json(&completion())).set("server.drain_delay", "'2s'");
+    let mut proxy = settings.start();
+    begin_stop(&mut proxy);
+    let reply = fetch(proxy.address(), &post(WHOLE, &[]));
+    assert_eq!(reply.head.status, 200, "{}", reply.text());
+    proxy.server.stop();
+}
+
+#[test]
+fn a_reader_with_ids_stays_where_no_other_node_has_its_stream() {
+    let gate = Gate::default();
+    let script = Script::stream().event(&text("one")).wait(&gate);
+    let mut proxy = before(script.event(&finish()).done()).start();
+    let mut client = proxy.open_with(STREAM, &[("x-stream-ids", "1")]);
+    client.head();
+    client.chunks_until("one");
+    begin_stop(&mut proxy);
+    gate.open();
+    let rest = client.chunks_until(DONE);
+    assert!(rest.contains("\"finish_reason\":\"stop\""), "{rest}");
+    proxy.server.stop();
+}
