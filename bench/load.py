@@ -6,6 +6,8 @@ from pathlib import Path
 
 from processes import Running
 
+BULK = "bulk-0"
+
 
 class Generator:
     """The binary that makes load."""
@@ -29,9 +31,13 @@ class Generator:
             raise SystemExit(f"{report['chunks']} chunks of {streams} × {chunks}: {command}")
         return report
 
-    def chat(self, server: Running, rate: int, chunks: int, *arguments: object) -> dict:
-        """Asks the bare upstream, directly or through who is measured, for so many chunks a second (0 for no pace)."""
-        asked = ("--model", f"rate-{rate}", "--max-tokens", chunks)
+    def chat(self, server: Running, rate: int | str, chunks: int, *arguments: object) -> dict:
+        """Asks the bare upstream, directly or through who is measured, for so many chunks a second.
+
+        At 0 they come as fast as they can be written; with `BULK` many of them in each write.
+        """
+        model = rate if rate == BULK else f"rate-{rate}"
+        asked = ("--model", model, "--max-tokens", chunks)
         return self.run(server, chunks, *asked, *arguments)
 
 

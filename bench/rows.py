@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from load import Generator, cpu
+from load import BULK, Generator, cpu
 from processes import Peers, Running
 
 US = "µs CPU per chunk"
@@ -75,13 +75,15 @@ def paced(bench: Bench) -> None:
 
 def full_speed(bench: Bench) -> None:
     """200 chunks as fast as they can be had, 32 streams at once."""
-    row = bench.row("Relay at full speed, 32 at once × 200", US, most=1.5, of="nginx")
+    single = bench.row("Relay at full speed, 32 at once × 200", US, most=1.5, of="nginx")
+    bulk = bench.row("Relay at full speed, 16 KiB in each of the upstream's writes", US, most=1.5, of="nginx")
     requests = 1600 if bench.is_quick else 6400
+    load = ("--streams", 32, "--requests", requests)
     with bench.peers.upstream() as upstream, bench.proxies(upstream) as proxies:
         for _ in range(bench.rounds):
             for name, proxy in proxies.items():
-                load = ("--streams", 32, "--requests", requests)
-                row.add(name, cpu(bench.generator.chat(proxy, 0, 200, *load)))
+                single.add(name, cpu(bench.generator.chat(proxy, 0, 200, *load)))
+                bulk.add(name, cpu(bench.generator.chat(proxy, BULK, 200, *load)))
 
 
 def latency(bench: Bench) -> None:
@@ -133,7 +135,7 @@ def mock(bench: Bench) -> None:
         bench.generator.run(server, 200, *ask, "--requests", 10)
         for _ in range(bench.rounds):
             fast.add("tokenfall", cpu(bench.generator.run(server, 200, *ask, *load)))
-            fast.add("bare writer", cpu(bench.generator.chat(writer, 0, 200, *load)))
+            fast.add("bare writer", cpu(bench.generator.chat(writer, BULK, 200, *load)))
     load = ("--streams", 500, "--requests", 500, "--rate", 500)
     config = bench.peers.directory / "paced.toml"
     config.write_text("mock.profile = 'paced'\n[mock.profiles.paced]\ntokens_per_second = 50\n")

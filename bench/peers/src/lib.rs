@@ -22,11 +22,12 @@ const DIGITS: usize = 20;
 const STAMP: &str = "\"sent_ns\":\"";
 const MAX_REQUEST: usize = 1024 * 1024;
 
-/// What a request asks for: `"model":"rate-50"` is 50 chunks a second, `rate-0` as fast as can be, and
-/// `max_tokens` their number.
+/// What a request asks for: `"model":"rate-50"` is 50 chunks a second, `rate-0` as fast as can be,
+/// `bulk-0` so that many are written at once, and `max_tokens` is their number.
 pub struct Asked {
     pub path: String,
     pub per_second: u64,
+    pub is_bulk: bool,
     pub chunks: u64,
     pub usage: bool,
 }
@@ -57,6 +58,7 @@ fn parse(input: &[u8]) -> Option<(Asked, usize)> {
     let asked = Asked {
         path: head.split(' ').nth(1)?.to_owned(),
         per_second: number(body, b"rate-").unwrap_or(0),
+        is_bulk: memmem::find(body, b"\"bulk-").is_some(),
         chunks: number(body, b"\"max_tokens\":").unwrap_or(100),
         usage: memmem::find(body, b"\"include_usage\":true").is_some(),
     };

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How much is written at once where nothing is waited for.
+/// How much is written at once in bulk.
 const WRITE: usize = 16 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
@@ -43,12 +43,12 @@ async fn stream(
     let begun = Instant::now();
     chunks.head(out);
     for number in 0..asked.chunks {
-        if asked.per_second > 0 && number > 0 {
+        if number > 0 && (!asked.is_bulk || out.len() > WRITE) {
             flush(socket, out).await?;
+        }
+        if asked.per_second > 0 && number > 0 {
             let due = Duration::from_nanos(number * 1_000_000_000 / asked.per_second);
             sleep_until(begun + due).await;
-        } else if out.len() > WRITE {
-            flush(socket, out).await?;
         }
         chunks.chunk(number + 1 == asked.chunks, out);
     }
