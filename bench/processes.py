@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 NGINX = """
@@ -49,6 +50,15 @@ class Running:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def wait_until_ready(self) -> None:
+        """Until Tokenfall says that it is: with Redis it listens before it has reached that."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5):
+                return
+            time.sleep(0.01)
+        raise SystemExit(f"{self.url} is not ready after 20 s")
 
     def memory_kib(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()

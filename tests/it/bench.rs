@@ -46,22 +46,20 @@ fn run(url: &str, prompt: &str, load: &Load) -> Tally {
     tally.into_inner()
 }
 
-/// What the mock's journal has of each reply, in milliseconds: first event, and mean gap.
-fn journal(server: &TestServer, times: &str) -> Vec<(f64, f64, usize)> {
+/// What the mock planned for each reply, in milliseconds: the first event, the mean gap between chunks
+/// from the first token on, and how many events.
+fn plans(server: &TestServer) -> Vec<(f64, f64, usize)> {
     let journal = fetch(server.address(), &request("GET", "/_mock/requests", &[])).json();
     let entries = journal["data"].as_array().expect("a list");
-    let entry = |entry: &Value| {
-        let times = entry["sent"][times].as_array().expect("times");
+    let plan = |entry: &Value| {
+        let times = entry["sent"]["planned_ms"].as_array().expect("times");
         let time = |at: usize| times[at].as_f64().expect("a time");
-        // The last chunk and [DONE] come with the one before.
-        let last = times.len() - 3;
-        (
-            time(0),
-            (time(last) - time(1)) / (last - 1) as f64,
-            times.len(),
-        )
+        // The first chunk has the role, the last one the reason to finish; then comes [DONE].
+        let (token, last) = (1, times.len() - 2);
+        let gap = (time(last) - time(token)) / (last - token) as f64;
+        (time(0), gap, times.len())
     };
-    entries.iter().map(entry).collect()
+    entries.iter().map(plan).collect()
 }
 
 #[test]
@@ -75,25 +73,20 @@ fn its_times_agree_with_the_plan_of_the_mock() {
     );
     assert_eq!((tally.open, tally.most_open), (0, 4));
 
-    let planned = &journal(&server, "planned_ms")[1..];
-    let events: usize = planned.iter().map(|(_, _, events)| events).sum();
+    let plans = &plans(&server)[1..];
+    let events: usize = plans.iter().map(|(_, _, events)| events).sum();
     assert_eq!(tally.chunks + tally.sentinels, events as u64, "every event");
     assert_eq!(tally.sentinels, 12);
-    // Sooner than planned is impossible, but for the width of a bucket; later is what the mock's own
-    // lateness allows (a timer's tick, and a machine that has other work).
-    let first = tally.first_token.quantile(0.5).as_secs_f64() * 1e3;
-    let (plan, gap_plan, _) = planned[0];
-    assert!(
-        first > plan * 0.99 && first < plan + 50.0,
-        "{first} for {plan}"
-    );
-    let gap = tally.gap.quantile(0.5).as_secs_f64() * 1e3;
-    assert!((gap / gap_plan - 1.0).abs() < 0.2, "{gap} for {gap_plan}");
-    // Beside what the mock sent, which has that lateness too.
-    let sent = &journal(&server, "sent_ms")[1..];
-    let mean = sent.iter().map(|(first, _, _)| first).sum::<f64>() / sent.len() as f64;
-    let told = tally.first_event.mean().as_secs_f64() * 1e3;
-    assert!((told - mean).abs() < 20.0, "{told} for {mean}");
+    let (first_plan, gap_plan, _) = plans[0];
+    // Sooner than planned is impossible, but for the width of a bucket; how much later the soonest of
+    // twelve is does not depend on what else the machine does.
+    let first = tally.first_token.quantile(0.01).as_secs_f64() * 1e3;
+    let late = first / first_plan - 1.0;
+    assert!((-0.01..0.33).contains(&late), "{first} for {first_plan}");
+    // What is late is made up for by the next gap, so that their mean is the plan's.
+    let gap = tally.gap.mean().as_secs_f64() * 1e3;
+    let wrong = (gap / gap_plan - 1.0).abs();
+    assert!(wrong < 0.1, "{gap} for {gap_plan}");
 }
 
 #[test]
