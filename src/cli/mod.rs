@@ -2,6 +2,7 @@
 
 mod check;
 mod drift;
+mod health;
 mod openapi;
 mod record;
 mod serve;
@@ -37,6 +38,8 @@ enum Command {
     Record(record::RecordArgs),
     /// Check the configuration, the scenarios and the cassettes, and say what is wrong with them
     Check(check::CheckArgs),
+    /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
+    Health(health::HealthArgs),
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
 }
@@ -118,8 +121,17 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
+        Command::Health(args) => health::run(&args),
         Command::Openapi(args) => openapi::run(&args),
     }
+}
+
+/// Runs a command that waits for a server.
+fn wait_for<T>(command: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(command))
 }
 
 /// Says on standard error why the command ends, and with which code.
