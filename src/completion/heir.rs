@@ -8,7 +8,7 @@ use std::{rc::Rc, sync::Arc};
 use tokio::sync::mpsc;
 
 use super::{
-    About, Ask, Completion, Service, about::Recall, last_words::last_words, ledger::Account,
+    About, Ask, Completion, Service, about::Recall, account::Account, last_words::last_words,
     pump::Pump,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Service {
         };
         let completion = Arc::new(Completion::new(log, about, None));
         let ledger = self.shared.ledger.clone();
-        let account = Account::open(ledger, completion, (recall.key, &route.name));
+        let account = Account::open(ledger, completion, (recall.key, &route.name)).traced(&call);
         let shared = self.shared.clone();
         let pump = Pump::new(producer, account, route, Rc::new(call), shared).inherited();
         let pumps = &self.shared.pumps;

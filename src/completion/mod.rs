@@ -5,6 +5,7 @@
 //! that comes back receives in [`Service::follow`].
 
 mod about;
+mod account;
 mod activity;
 mod cache;
 mod claims;
@@ -23,6 +24,7 @@ mod placeholders;
 mod progress;
 mod pump;
 mod pumps;
+mod record;
 mod relay;
 mod release;
 mod service;

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Failure, Shared, cache::Fingerprint, demand::of_usage, frame::Framer, ledger::Account,
+    Code, Failure, Shared, account::Account, cache::Fingerprint, demand::of_usage, frame::Framer,
     progress::Progress, relay::late, release::Release, stored::Kept, view,
 };
 use crate::{

@@ -12,11 +12,12 @@ use tokio::time::timeout;
 
 use super::{
     About, Activity, Cache, Claims, Code, Completion, Failure, Pumps, Stored,
+    account::Account,
     cache::Fingerprint,
     claims::{Claim, is_void},
     demand::{check_model, may_use},
     fold::fold,
-    ledger::{Account, Ledger},
+    ledger::Ledger,
     pump::Pump,
     unfilled::Unfilled,
 };

@@ -44,70 +44,58 @@ enum Outcome {
 
 use Outcome::{Breaks, Completes, Fails};
 
+impl Fault {
+    fn new(name: &'static str, script: Script, outcome: Outcome) -> Self {
+        Self {
+            name,
+            script: Some(script),
+            outcome,
+            lingers: false,
+        }
+    }
+
+    /// It says nothing more, and keeps its connection.
+    fn lingering(name: &'static str, script: Script, outcome: Outcome) -> Self {
+        Self {
+            lingers: true,
+            ..Self::new(name, script.linger(), outcome)
+        }
+    }
+}
+
 fn faults() -> Vec<Fault> {
-    let fault = |name, script, outcome| Fault {
-        name,
-        script,
-        outcome,
-        lingers: false,
-    };
-    let lingering = |name, script: Script, outcome| Fault {
-        lingers: true,
-        ..fault(name, Some(script.linger()), outcome)
-    };
-    let refuse = |status| {
-        Some(Script::reply(
-            status,
-            &[("content-type", "application/json")],
-            ERROR,
-        ))
-    };
+    let refuse = |status| Script::reply(status, &[("content-type", "application/json")], ERROR);
     let html = Script::reply("200 OK", &[("content-type", "text/html")], "<p>");
     let silent = Script::silent;
-    let begun = || Script::stream().event(&role());
-    let said = || begun().event(&text("Hello"));
-    let unreachable = Fails(502, "upstream_unreachable", "upstream_unreachable", false);
+    let said = || Script::stream().event(&role()).event(&text("Hello"));
+    let free = |status, code, end| Fails(status, code, end, false);
+    let paid = |status, code| Fails(status, code, code, true);
+    let unreachable = free(502, "upstream_unreachable", "upstream_unreachable");
+    let refused = Fault {
+        script: None,
+        ..Fault::new("refused", silent(), unreachable)
+    };
+    let (malformed, late) = (
+        paid(502, "upstream_malformed"),
+        paid(504, "upstream_timeout"),
+    );
     vec![
-        fault("refused", None, unreachable),
-        fault("reset", Some(silent().reset()), unreachable),
-        fault(
-            "429",
-            refuse("429 No"),
-            Fails(429, "c", "upstream_error", false),
-        ),
-        fault(
-            "500",
-            refuse("500 No"),
-            Fails(500, "c", "upstream_error", false),
-        ),
-        fault(
-            "HTML",
-            Some(html),
-            Fails(502, "upstream_malformed", "upstream_malformed", true),
-        ),
-        lingering(
-            "silence",
-            silent(),
-            Fails(504, "upstream_timeout", "upstream_timeout", true),
-        ),
-        lingering("silence mid-stream", said(), Breaks("upstream_timeout")),
-        fault(
+        refused,
+        Fault::new("reset", silent().reset(), unreachable),
+        Fault::new("429", refuse("429 No"), free(429, "c", "upstream_error")),
+        Fault::new("500", refuse("500 No"), free(500, "c", "upstream_error")),
+        Fault::new("HTML", html, malformed),
+        Fault::lingering("silence", silent(), late),
+        Fault::lingering("silence mid-stream", said(), Breaks("upstream_timeout")),
+        Fault::new(
             "cut mid-stream",
-            Some(said().reset()),
+            said().reset(),
             Breaks("upstream_truncated"),
         ),
-        fault(
-            "bad JSON",
-            Some(Script::stream().event("{")),
-            Fails(502, "upstream_malformed", "upstream_malformed", true),
-        ),
-        fault(
-            "no finish",
-            Some(said().done()),
-            Breaks("upstream_truncated"),
-        ),
-        fault("no [DONE]", Some(said().event(&finish()).end()), Completes),
-        lingering("lingering", said().event(&finish()), Completes),
+        Fault::new("bad JSON", Script::stream().event("{"), malformed),
+        Fault::new("no finish", said().done(), Breaks("upstream_truncated")),
+        Fault::new("no [DONE]", said().event(&finish()).end(), Completes),
+        Fault::lingering("lingering", said().event(&finish()), Completes),
     ]
 }
 

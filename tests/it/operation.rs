@@ -37,10 +37,10 @@ impl File {
     }
 }
 
-/// The status of a model with this key.
+/// The status of the list of what is stored with this key.
 fn status(address: SocketAddr, key: &str) -> u16 {
     let key = format!("Bearer {key}");
-    let asked = request("GET", "/v1/models/m", &[("authorization", &key)]);
+    let asked = request("GET", "/v1/chat/completions", &[("authorization", &key)]);
     fetch(address, &asked).head.status
 }
 

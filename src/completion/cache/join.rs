@@ -10,7 +10,7 @@ use super::{
 use crate::{
     backend::{Call, Route, Share},
     completion::{
-        About, Completion, Shared, ledger::Account, pump::Pump, service::random_identity,
+        About, Completion, Shared, account::Account, pump::Pump, service::random_identity,
         unfilled::Unfilled,
     },
     stream::{Cursor, End, Grace, Id, Lookup, Producer, Reader, Spec},

@@ -78,7 +78,7 @@ fn host_rules_are_about_the_name_that_the_client_used() {
             .set("server.trusted_proxies", trusted)
             .start();
         let headers = [("host", host), ("x-forwarded-host", forwarded)];
-        let asked = request("GET", "/v1/models/m", &headers);
+        let asked = request("GET", "/v1/chat/completions", &headers);
         fetch(proxy.address(), &asked).head.status
     };
     let (all, none) = ("['127.0.0.1']", "[]");

@@ -76,7 +76,9 @@ fn the_key_of_an_upstream_is_read_again() {
     let server = spawn_file(&file.0).expect("it starts");
     let is_asked_with = |key: &str| {
         fetch(server.address(), &post(WHOLE, &[]));
-        upstream.request().head.contains(&format!("Bearer {key}"))
+        let requests = upstream.requests();
+        let last = requests.last().expect("a request");
+        last.head.contains(&format!("Bearer {key}"))
     };
     assert!(is_asked_with("first"));
     secret.write("second");
