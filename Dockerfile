@@ -2,7 +2,7 @@ FROM rust:1-bookworm AS build
 WORKDIR /tokenfall
 # The dependencies in a layer of their own, built for an empty program: it stays until they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
+RUN mkdir src && echo '//! Empty.' > src/lib.rs && printf '//! Empty.\nfn main() {}\n' > src/main.rs \
     && cargo build --release --locked \
     && rm -r src
 COPY src src
