@@ -512,3 +512,36 @@ fn usage_records_stand_on_standard_output_after_the_greeting() {
     assert_eq!(records[0]["end"], "completed", "{rest}");
     assert_eq!(server.code(), Some(0));
 }
+
+#[test]
+fn health_is_success_while_new_work_is_taken_and_failure_after() {
+    let server = Running::start(&["serve", "--port", "0", "--speed", "0.1"], &[]);
+    let url = format!("http://{}", server.address());
+    // A proxy is not asked about this machine.
+    let health = || {
+        Command::new(BINARY)
+            .args(["health", &url])
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .output()
+            .expect("the binary runs")
+    };
+    let ready = health();
+    assert_eq!(ready.status.code(), Some(0), "{}", text(&ready.stderr));
+    assert_eq!(text(&ready.stdout), "{\"status\":\"ok\"}\n");
+    let stream = server.open_stream();
+    server.signal(Signal::TERM);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut draining = health();
+    while draining.status.success() && Instant::now() < deadline {
+        draining = health();
+    }
+    assert_eq!(draining.status.code(), Some(1));
+    let error = text(&draining.stderr);
+    assert_eq!(error, "tokenfall: 503: {\"status\":\"draining\"}\n");
+    drop(stream);
+    server.signal(Signal::INT);
+    server.signal(Signal::INT);
+    server.code();
+    assert_eq!(health().status.code(), Some(1), "nobody is there");
+    assert_eq!(run(&["health", "ftp://x"]).status.code(), Some(2));
+}

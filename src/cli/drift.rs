@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{FAILED, WRONG_INPUT, fail, key, say};
+use super::{FAILED, WRONG_INPUT, fail, key, say, wait_for};
 use crate::{
     backend::cassette::{Cassettes, Kept, shape::Shape},
     client::{Client, ClientError},
@@ -18,16 +18,10 @@ pub(super) fn run(cassettes: &Cassettes, url: &str, key_env: Option<&str>) -> Ex
         Ok(client) => client,
         Err(error) => return fail(WRONG_INPUT, &format!("--against: {error}")),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(FAILED, &error),
-    };
-    match runtime.block_on(report(cassettes, &client)) {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::from(FAILED),
+    match wait_for(report(cassettes, &client)) {
+        Err(error) => fail(FAILED, &error),
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(FAILED),
     }
 }
 

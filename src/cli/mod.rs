@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod drift;
+mod health;
 mod openapi;
 mod record;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Load a model server with streams, and tell how fast and how whole they come
     Bench(bench::BenchArgs),
+    /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
+    Health(health::HealthArgs),
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
 }
@@ -125,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Openapi(args) => openapi::run(&args),
     }
 }
@@ -149,6 +153,14 @@ fn raise_open_files() {
     let raised = setrlimit(Resource::Nofile, raised).map(|()| limit.maximum);
     let current = raised.unwrap_or(limit.current);
     tracing::info!(open_files = current, "limit on open files");
+}
+
+/// Runs a command that waits for a server.
+fn wait_for<T>(command: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(command))
 }
 
 /// Says on standard error why the command ends, and with which code.

@@ -3,11 +3,11 @@
 
 pub mod load;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, net::IpAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Url,
+    RequestBuilder, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
     redirect,
 };
@@ -81,7 +81,11 @@ impl Client {
         }
         // An error means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder();
+        if is_here(&base) {
+            client = client.no_proxy();
+        }
+        let client = client
             // Some servers close a connection just when it is used again, which no client can tell.
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT)
@@ -101,31 +105,55 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when none comes, or too large a one. An error status is a reply.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, ClientError> {
+        let request = self.client.post(self.url(path));
+        read(request.headers(self.headers.clone()).body(body.to_string())).await
+    }
+
+    /// Asks for a path, such as `/readyz`, and reads the whole reply, all of it `within` this time.
+    ///
+    /// # Errors
+    /// [`ClientError`] when none comes, or too large a one. An error status is a reply.
+    pub async fn get(&self, path: &str, within: Duration) -> Result<Reply, ClientError> {
+        let request = self.client.get(self.url(path)).timeout(within);
+        read(request.headers(self.headers.clone())).await
+    }
+
+    /// The path below the base URL, which has the version already.
+    fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         let below = path.strip_prefix(VERSION).unwrap_or(path);
         url.set_path(&format!(
             "{}{below}",
             self.base.path().trim_end_matches('/')
         ));
-        let request = self.client.post(url).headers(self.headers.clone());
-        let request = request.body(body.to_string()).send().await;
-        let mut response = request.map_err(|error| broken(&error))?;
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
-        let status = response.status().as_u16();
-        let mut body = BytesMut::new();
-        while let Some(read) = response.chunk().await.map_err(|error| broken(&error))? {
-            if body.len() + read.len() > MAX_BODY {
-                return Err(ClientError::TooLarge);
-            }
-            body.extend_from_slice(&read);
-        }
-        Ok(Reply {
-            status,
-            content_type,
-            body: body.freeze(),
-        })
+        url
     }
+}
+
+async fn read(request: RequestBuilder) -> Result<Reply, ClientError> {
+    let mut response = request.send().await.map_err(|error| broken(&error))?;
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    let status = response.status().as_u16();
+    let mut body = BytesMut::new();
+    while let Some(read) = response.chunk().await.map_err(|error| broken(&error))? {
+        if body.len() + read.len() > MAX_BODY {
+            return Err(ClientError::TooLarge);
+        }
+        body.extend_from_slice(&read);
+    }
+    Ok(Reply {
+        status,
+        content_type,
+        body: body.freeze(),
+    })
+}
+
+/// Whether the URL is of this machine, to which no proxy is the way.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The error with all its causes: who runs a command may know the address.
