@@ -191,6 +191,11 @@ pub(super) fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, Upstream
 }
 
 /// A client that keeps up to `idle` connections of those that are free.
+/// How often a server that speaks HTTP/2 is asked whether it is there, while it has requests, and
+/// how long its answer may take.
+const PING: Duration = Duration::from_secs(15);
+const PONG: Duration = Duration::from_secs(10);
+
 pub(super) fn client(connect: Duration, idle: usize) -> Result<Client, UpstreamSettingsError> {
     // An error means that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -198,6 +203,10 @@ pub(super) fn client(connect: Duration, idle: usize) -> Result<Client, UpstreamS
         .connect_timeout(connect)
         .connector_layer(MapRequestLayer::new(opening))
         .pool_max_idle_per_host(idle)
+        // Over TLS, where the server speaks it. All requests are on one connection then, so that a
+        // dead one has to be found out before the clocks of each do.
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PONG)
         .redirect(redirect::Policy::none())
         .tcp_nodelay(true)
         .build()
