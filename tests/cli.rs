@@ -439,6 +439,54 @@ fn a_cassette_that_cannot_be_is_named_with_its_line() {
 }
 
 #[test]
+fn a_load_is_told_as_text_json_and_a_page_and_one_stream_that_is_not_whole_fails_it() {
+    let model = Running::start(&["--port", "0", "--instant"], &[]);
+    let url = format!("http://{}/v1", model.address());
+    let page = file("load.html", "");
+    let page_path = page.to_str().expect("a path");
+    let args = ["bench", &url, "--requests", "3", "--html", page_path];
+    let told = run(&args);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    assert!(text(&told.stdout).contains("3 of 3 streams came whole"));
+    assert!(told.stderr.is_empty(), "progress is for terminals");
+    let page = fs::read_to_string(page).expect("written");
+    assert!(page.contains("<svg") && !page.contains("<script"));
+
+    let told = run(&[
+        "bench",
+        &url,
+        "--duration",
+        "200ms",
+        "--json",
+        "--rate",
+        "50",
+    ]);
+    assert!(
+        text(&told.stdout).contains("\"completed\": 10,"),
+        "{}",
+        text(&told.stdout)
+    );
+    let told = run(&["bench", &format!("{url}/nothing"), "--requests", "2"]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(text(&told.stderr).contains("2 of 2 streams did not come whole"));
+    assert!(text(&told.stdout).contains("2 × status_404"));
+    for args in [
+        &["bench"][..],
+        &["bench", "ftp://x"],
+        &["bench", "x"],
+        &["bench", &url, "--streams", "0"],
+        &["bench", &url, "--streams", "60001"],
+        &["bench", &url, "--rate", "0"],
+        &["bench", &url, "--duration", "soon"],
+        &["bench", &url, "--api-key-env", "NO_SUCH_KEY"],
+        &["bench", &url, "--html", "/no/such/folder/x.html"],
+        &["bench", &url, "--pid", "4294967295"],
+    ] {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
 fn usage_records_stand_on_standard_output_after_the_greeting() {
     let settings = [("TOKENFALL__USAGE__SINK", "stdout")];
     let server = Running::start(&["serve", "--port", "0", "--instant"], &settings);

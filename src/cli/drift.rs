@@ -2,22 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::{FAILED, WRONG_INPUT, fail, say, wait_for};
+use super::{FAILED, WRONG_INPUT, fail, key, say, wait_for};
 use crate::{
     backend::cassette::{Cassettes, Kept, shape::Shape},
     client::{Client, ClientError},
-    config,
 };
 
 /// Asks everything that was recorded, one after the other, and reports what differs.
 pub(super) fn run(cassettes: &Cassettes, url: &str, key_env: Option<&str>) -> ExitCode {
-    let key = match key_env.map(|name| (name, config::secret(name))) {
-        None => None,
-        Some((_, Some(key))) => Some(key),
-        Some((name, None)) => {
-            let reason = format!("--key-env: the environment has no variable `{name}`");
-            return fail(WRONG_INPUT, &reason);
-        }
+    let key = match key("--key-env", key_env) {
+        Ok(key) => key,
+        Err(error) => return fail(WRONG_INPUT, &error),
     };
     let client = match Client::new(url, key.as_ref().map(|key| &key.0[..])) {
         Ok(client) => client,

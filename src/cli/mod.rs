@@ -1,5 +1,6 @@
 //! The command line: a file each for what the binary can do.
 
+mod bench;
 mod check;
 mod drift;
 mod health;
@@ -14,6 +15,9 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{backend::upstream::Secret, config};
 
 /// Exit code of a command that was understood but failed.
 const FAILED: u8 = 1;
@@ -40,6 +44,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
     Health(health::HealthArgs),
+    /// Load a model server with streams, and tell how fast and how whole they come
+    Bench(bench::BenchArgs),
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
 }
@@ -122,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
         Command::Health(args) => health::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Openapi(args) => openapi::run(&args),
     }
 }
@@ -132,6 +139,28 @@ fn wait_for<T>(command: impl Future<Output = T>) -> io::Result<T> {
         .enable_all()
         .build()?;
     Ok(runtime.block_on(command))
+}
+
+/// The key that an environment variable holds, if one is named.
+///
+/// # Errors
+/// Which flag named a variable that is not there.
+fn key(flag: &str, name: Option<&str>) -> Result<Option<Secret>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let key = config::secret(name).map(Some);
+    key.ok_or_else(|| format!("{flag}: the environment has no variable `{name}`"))
+}
+
+/// Raises the limit on open files: every open stream takes a descriptor or two.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let raised = setrlimit(Resource::Nofile, raised).map(|()| limit.maximum);
+    let current = raised.unwrap_or(limit.current);
+    tracing::info!(open_files = current, "limit on open files");
 }
 
 /// Says on standard error why the command ends, and with which code.

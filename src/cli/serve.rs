@@ -9,14 +9,13 @@ use std::{
     thread,
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
 use toml::{Table, Value};
 
-use super::{FAILED, ServeArgs, WRONG_INPUT, fail, say, warn};
+use super::{FAILED, ServeArgs, WRONG_INPUT, fail, raise_open_files, say, warn};
 use crate::{
     backend::{cassette::OnMiss, mock},
     config::{Config, Flag},
@@ -220,16 +219,4 @@ fn from_here(address: SocketAddr) -> SocketAddr {
         IpAddr::V4(_) | IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     SocketAddr::new(ip, address.port())
-}
-
-/// Every open stream takes a descriptor or two.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let raised = setrlimit(Resource::Nofile, raised).map(|()| limit.maximum);
-    let current = raised.unwrap_or(limit.current);
-    tracing::info!(open_files = current, "limit on open files");
 }

@@ -1,4 +1,7 @@
-//! A small client of any OpenAI-compatible server, for commands that ask one.
+//! A small client of any OpenAI-compatible server, for commands that ask one, and ([`load`]) many
+//! streams of one at once.
+
+pub mod load;
 
 use std::{error::Error, net::IpAddr, time::Duration};
 

@@ -144,7 +144,7 @@ impl Account {
             return;
         }
         let upstream = self.completion.upstream().unwrap_or_default();
-        let cause = failure.code().label();
+        let cause = failure.cause();
         self.ledger.metrics().attempt_failed(&upstream, cause);
         if let Some(trace) = &mut self.trace {
             trace.failed(failure);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::Clock;
 use crate::{
     access::{Exceeded, Limit},
     backend::{BackendError, Refusal},
@@ -143,6 +144,8 @@ pub enum Failure {
         code: Code,
         /// What happened.
         message: String,
+        /// Which clock has run out, if one has.
+        clock: Option<Clock>,
     },
     /// The upstream's own error status, before its stream began.
     Refused(Refusal),
@@ -165,6 +168,29 @@ impl Failure {
         Self::Coded {
             code,
             message: message.into(),
+            clock: None,
+        }
+    }
+
+    /// A clock has run out, after `limit` if that is known.
+    pub(super) fn late(clock: Clock, limit: Option<Duration>) -> Self {
+        Self::Coded {
+            code: Code::UpstreamTimeout,
+            message: clock.message(limit),
+            clock: Some(clock),
+        }
+    }
+
+    /// The cause as metrics have it: the code, or which clock it was.
+    pub(super) fn cause(&self) -> &'static str {
+        self.clock().map_or(self.code().label(), Clock::cause)
+    }
+
+    /// Which clock has run out, if one has.
+    pub(super) fn clock(&self) -> Option<Clock> {
+        match self {
+            Self::Coded { clock, .. } => *clock,
+            Self::Logged { .. } | Self::Limited(_) | Self::Refused(_) | Self::Reported(_) => None,
         }
     }
 
@@ -303,14 +329,19 @@ impl Failure {
 
     /// The error envelope, as JSON.
     pub fn envelope(&self) -> Bytes {
-        let coded = |code: Code, message: String| {
-            let param = (code == Code::ModelNotFound).then(|| "model".to_owned());
+        let coded = |code: Code, message: String, clock: Option<&str>| {
+            let param = clock.or((code == Code::ModelNotFound).then_some("model"));
+            let param = param.map(str::to_owned);
             ErrorEnvelope::new(code.kind(), message, param, Some(code.label()))
                 .to_json()
                 .into()
         };
         match self {
-            Self::Coded { code, message } => coded(*code, message.clone()),
+            Self::Coded {
+                code,
+                message,
+                clock,
+            } => coded(*code, message.clone(), clock.map(Clock::setting)),
             Self::Limited(exceeded) => limited(exceeded, self.code()),
             Self::Reported(json) | Self::Logged { envelope: json, .. } => json.clone(),
             Self::Refused(Refusal {
@@ -320,7 +351,7 @@ impl Failure {
             Self::Refused(Refusal { status, reason, .. }) => {
                 let reason = reason.as_deref().unwrap_or("it gave no reason");
                 let message = format!("The upstream answered with status {status}: {reason}");
-                coded(Code::UpstreamError, message)
+                coded(Code::UpstreamError, message, None)
             }
         }
     }
@@ -331,7 +362,7 @@ impl From<BackendError> for Failure {
         let code = match &error {
             BackendError::Refused(refusal) => return Self::Refused(refusal.clone()),
             BackendError::Unreachable(_) => Code::UpstreamUnreachable,
-            BackendError::ConnectTimeout => Code::UpstreamTimeout,
+            BackendError::ConnectTimeout => return Self::late(Clock::Connect, None),
             BackendError::Auth => Code::UpstreamAuth,
             BackendError::Truncated(_) => Code::UpstreamTruncated,
             BackendError::Malformed(_) => Code::UpstreamMalformed,

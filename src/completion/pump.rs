@@ -14,8 +14,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Code, Failure, Shared, account::Account, cache::Fingerprint, demand::of_usage, frame::Framer,
-    progress::Progress, relay::late, release::Release, stored::Kept, view,
+    Clock, Code, Failure, Shared, account::Account, cache::Fingerprint, demand::of_usage,
+    frame::Framer, progress::Progress, release::Release, stored::Kept, view,
 };
 use crate::{
     access::Reservation,
@@ -123,12 +123,18 @@ impl Pump {
                 () = log.abandoned() => {
                     Err(Failure::new(Code::Cancelled, "Everyone who read this stream has left."))
                 }
-                () = sleep(total) => Err(late("the whole answer", total)),
+                () = sleep(total) => Err(Failure::late(Clock::Total, Some(total))),
             }
         };
         let (result, rest) = match outcome {
             Ok(rest) => (Ok(()), rest),
-            Err(failure) => (Err(failure), None),
+            Err(failure) => {
+                // No attempt has failed of itself.
+                if failure.clock() == Some(Clock::Total) {
+                    self.account.failed(&failure);
+                }
+                (Err(failure), None)
+            }
         };
         // Before its end, so that who has read that finds it stored, on every node.
         let unstored = match &result {

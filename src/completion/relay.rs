@@ -1,6 +1,6 @@
 //! From the upstreams of a model into the log, one after the other: what [`Pump::relay`] does.
 
-use std::{pin::pin, rc::Rc, time::Duration};
+use std::{pin::pin, rc::Rc};
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Code, Failure,
+    Clock, Code, Failure,
     continuation::{self, MAX_SEAMS, Said},
     progress::{Incomplete, Progress},
     pump::{Pump, millis},
@@ -145,7 +145,7 @@ impl Pump {
         let answer = select! {
             biased;
             answer = target.backend.open(self.account.call(call)) => answer?,
-            () = &mut deadline => return Err(late("the first chunk", first_chunk)),
+            () = &mut deadline => return Err(Failure::late(Clock::FirstChunk, Some(first_chunk))),
         };
         self.release
             .head(self.account.completion(), answer.headers, answer.plan);
@@ -166,8 +166,8 @@ impl Pump {
                 () = &mut deadline => {
                     // A lingering upstream that has finished has said all there is.
                     let late = match has_begun {
-                        true => late("the next chunk with content", clocks.between),
-                        false => late("the first chunk", first_chunk),
+                        true => Failure::late(Clock::Between, Some(clocks.between)),
+                        false => Failure::late(Clock::FirstChunk, Some(first_chunk)),
                     };
                     self.progress.at_eof().map_err(|Incomplete| late)?;
                     return self.flush().map(|()| None);
@@ -320,9 +320,4 @@ impl Pump {
 pub(super) fn truncated(_: Incomplete) -> Failure {
     let message = "The upstream's answer ended before every choice had finished.";
     Failure::new(Code::UpstreamTruncated, message)
-}
-
-pub(super) fn late(what: &str, limit: Duration) -> Failure {
-    let message = format!("The upstream took longer than {limit:?} for {what}.");
-    Failure::new(Code::UpstreamTimeout, message)
 }

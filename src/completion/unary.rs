@@ -9,10 +9,9 @@ use tokio::{
 };
 
 use super::{
-    Failure, Service,
+    Clock, Failure, Service,
     demand::{check_model, of_task, of_usage},
     pump::millis,
-    relay::late,
     service::unknown_model,
 };
 use crate::{
@@ -61,7 +60,7 @@ impl Service {
             biased;
             answer = ask(route, &call) => answer,
             () = stopping.cancelled() => Err(Failure::shutting_down()),
-            () = sleep(total) => Err(late("the whole answer", total)),
+            () = sleep(total) => Err(Failure::late(Clock::Total, Some(total))),
         };
         let outcome = reply
             .as_ref()

@@ -24,6 +24,7 @@ mod reply;
 mod upstream;
 
 mod bad_input;
+mod bench;
 mod cache;
 mod cassettes;
 mod continuation;

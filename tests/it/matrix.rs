@@ -288,7 +288,12 @@ fn assert_counted(cell: &Cell, fault: &Fault, expected: &Expected) {
         "tokenfall_streams_open{state=\"streaming\"} 0".to_owned(),
         "tokenfall_readers 0".to_owned(),
     ];
-    if let Fails(_, _, cause, _) | Breaks(cause) = fault.outcome {
+    if let Fails(_, _, end, _) | Breaks(end) = fault.outcome {
+        let cause = match (end, fault.outcome) {
+            ("upstream_timeout", Fails(..)) => "first_chunk_timeout",
+            ("upstream_timeout", _) => "between_timeout",
+            (end, _) => end,
+        };
         lines.push(format!(
             "tokenfall_attempt_failures_total{{upstream=\"{label}\",cause=\"{cause}\"}} 1"
         ));

@@ -8,7 +8,7 @@ use tokenfall::testing::spawn;
 use crate::{
     chunks::{STREAM, WHOLE, completion, finish, frame, role, text, usage},
     gate::{Gate, let_pass},
-    http::{fetch, post},
+    http::{fetch, post, request},
     proxy::{before, wait_until_idle},
     upstream::Script,
 };
@@ -38,7 +38,8 @@ fn a_connection_that_is_not_accepted_runs_into_connect() {
     ));
     let server = server.expect("valid settings");
     let reply = fetch(server.address(), &post(STREAM, &[]));
-    reply.assert_refused(504, "upstream_timeout");
+    let error = reply.assert_refused(504, "upstream_timeout");
+    assert_eq!(error["param"], "connect");
     wait_until_idle(&server);
 }
 
@@ -155,4 +156,22 @@ fn a_whole_reply_is_not_cut_short_by_the_clocks_of_streams() {
     let reply = client.reply();
     assert_eq!(reply.text(), reply.head.with_our_id(&completion()));
     wait_until_idle(&proxy.server);
+}
+
+#[test]
+fn each_clock_is_told_apart() {
+    let said = || Script::stream().event(&text("one"));
+    for (clock, script) in [
+        ("first_chunk", Script::silent()),
+        ("between", said()),
+        ("total", said()),
+    ] {
+        let proxy = before(script.linger()).clock(clock, "100ms").start();
+        let reply = proxy.ask(STREAM);
+        let param = format!("\"param\":\"{clock}\",\"code\":\"upstream_timeout\"");
+        assert!(reply.text().contains(&param), "{}", reply.text());
+        let metrics = fetch(proxy.address(), &request("GET", "/metrics", &[]));
+        let cause = format!("cause=\"{clock}_timeout\"}} 1");
+        assert!(metrics.text().contains(&cause), "{}", metrics.text());
+    }
 }

@@ -1,0 +1,175 @@
+"""Everything that is measured or measures: started on a free port, and stopped with what it started."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+NGINX = """
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile {descriptors};
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    keepalive_requests 1000000;
+    upstream model {{ server 127.0.0.1:{upstream}; keepalive 1000; keepalive_requests 1000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass http://model;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_read_timeout 300s;
+        }}
+    }}
+}}
+"""
+
+
+class Running:
+    """A process that listens."""
+
+    def __init__(self, process: subprocess.Popen, port: int):
+        self.process = process
+        self.port = port
+        self.pid = process.pid
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_until_ready(self) -> None:
+        """Until Tokenfall says that it is: with Redis it listens before it has reached that."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5):
+                return
+            time.sleep(0.01)
+        raise SystemExit(f"{self.url} is not ready after 20 s")
+
+    def memory_kib(self) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+
+@contextlib.contextmanager
+def started(command: list, port: int, environment: dict[str, str] | None = None):
+    """Runs a command until it is not needed any more; what it says is kept for when it fails."""
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
+    try:
+        wait_until_open(port, process)
+        yield Running(process, port)
+        if process.poll() is not None:
+            raise SystemExit(f"{command[0]} ended with {process.returncode} while it was measured")
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Peers:
+    """The binaries, and how each is started."""
+
+    def __init__(self, server: Path, peers: Path, directory: Path):
+        self.server = server
+        self.peers = peers
+        self.directory = directory
+
+    def upstream(self):
+        """The bare writer: a model server that does nothing else."""
+        port = free_port()
+        return started([self.peers / "upstream", port], port)
+
+    def fan_out(self):
+        """The bare writer of one stream for many readers."""
+        port = free_port()
+        return started([self.peers / "fan_out", port], port)
+
+    def relay(self, upstream: Running):
+        """actix-web and reqwest, and nothing between them."""
+        port = free_port()
+        return started([self.peers / "relay", port, upstream.url], port)
+
+    def nginx(self, upstream: Running):
+        """The system's nginx, one worker, without buffering."""
+        port = free_port()
+        directory = self.directory / f"nginx-{port}"
+        directory.mkdir()
+        config = directory / "nginx.conf"
+        descriptors = int(subprocess.check_output(["sh", "-c", "ulimit -Hn"], text=True))
+        text = NGINX.format(
+            directory=directory,
+            port=port,
+            upstream=upstream.port,
+            descriptors=descriptors,
+            connections=min(descriptors, 16384),
+        )
+        config.write_text(text)
+        error_log = directory / "error.log"
+        return started(["nginx", "-p", directory, "-e", error_log, "-c", config], port)
+
+    def tokenfall(self, upstream: Running, **settings: str):
+        """Tokenfall as a proxy, with what users get on: log, resuming, usage, metrics."""
+        return self.serve(["--upstream", f"{upstream.url}/v1"], **settings)
+
+    def mock(self, *arguments: object, **settings: str):
+        """Tokenfall as the model."""
+        prompts = Path(__file__).parent / "prompts"
+        return self.serve(["--prompts", prompts, *arguments], **settings)
+
+    def serve(self, arguments: list, **settings: str):
+        """Tokenfall; settings are named `section__key`."""
+        port = free_port()
+        environment = {f"TOKENFALL__{name.upper()}": value for name, value in settings.items()}
+        environment.setdefault("TOKENFALL__SERVER__LOG", "warn")
+        return started([self.server, "serve", "--port", port, *arguments], port, environment)
+
+    def redis(self):
+        """The system's Redis, without files."""
+        port = free_port()
+        command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        return started(command, port)
+
+
+def missing() -> list[str]:
+    """What has to be installed first."""
+    return [name for name in ("nginx", "redis-server", "cargo") if shutil.which(name) is None]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until_open(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"{process.args[0]} ended with {process.returncode} before it listened")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.001)
+    raise SystemExit(f"{process.args[0]} does not listen on {port}")
