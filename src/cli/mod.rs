@@ -42,10 +42,10 @@ enum Command {
     Record(record::RecordArgs),
     /// Check the configuration, the scenarios and the cassettes, and say what is wrong with them
     Check(check::CheckArgs),
-    /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
-    Health(health::HealthArgs),
     /// Load a model server with streams, and tell how fast and how whole they come
     Bench(bench::BenchArgs),
+    /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
+    Health(health::HealthArgs),
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
 }
@@ -127,18 +127,10 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
-        Command::Health(args) => health::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Openapi(args) => openapi::run(&args),
     }
-}
-
-/// Runs a command that waits for a server.
-fn wait_for<T>(command: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    Ok(runtime.block_on(command))
 }
 
 /// The key that an environment variable holds, if one is named.
@@ -161,6 +153,14 @@ fn raise_open_files() {
     let raised = setrlimit(Resource::Nofile, raised).map(|()| limit.maximum);
     let current = raised.unwrap_or(limit.current);
     tracing::info!(open_files = current, "limit on open files");
+}
+
+/// Runs a command that waits for a server.
+fn wait_for<T>(command: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(command))
 }
 
 /// Says on standard error why the command ends, and with which code.
