@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
-use super::{FAILED, WRONG_INPUT, fail, key, raise_open_files, say, warn};
+use super::{FAILED, WRONG_INPUT, fail, key, raise_open_files, say, wait_for, warn};
 use crate::{
     backend::mock,
     client::load::{self, Ask, Load, Processes, Report, Tally, Target},
@@ -80,14 +80,11 @@ pub(super) fn run(args: &BenchArgs) -> ExitCode {
         Err(error) => return fail(WRONG_INPUT, &error),
     };
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
+    let measured = wait_for(prepared.measure(&args.url));
+    let (report, page) = match measured {
+        Ok(measured) => measured,
         Err(error) => return fail(FAILED, &error),
     };
-    let (report, page) = runtime.block_on(prepared.measure(&args.url));
     say(&match args.json {
         true => format!("{:#}\n", report.to_json()),
         false => report.to_text(),
