@@ -35,7 +35,7 @@ fuzz_target!(|body: &[u8]| {
             let edited = request.upstream_body(&Destination {
                 model,
                 asks_usage,
-                partial: None,
+                ..Destination::default()
             });
             // What serde skips may be no more than a number out of its range.
             let Ok(before) = serde_json::from_slice::<Value>(&body) else {
