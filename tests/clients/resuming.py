@@ -1,10 +1,8 @@
 """The official SDKs with the probes that resume; see probes/resume_python.py for their language."""
 
 import json
-import subprocess
 
-from sdk import PROBES, Sdk
-from tokenfall import clean_environment
+from sdk import Sdk, run_probe
 
 PROBE_OF = {"openai_python.py": "resume_python.py", "openai_node.mjs": "resume_node.mjs"}
 
@@ -12,17 +10,7 @@ PROBE_OF = {"openai_python.py": "resume_python.py", "openai_node.mjs": "resume_n
 def ask(sdk: Sdk, base_url: str, *calls: dict, api_key: str = "sk-none") -> list[dict]:
     """Makes the calls in order."""
     command = [PROBE_OF.get(part, part) for part in sdk.command]
-    run = subprocess.run(
-        [*command, base_url, api_key, json.dumps(calls)],
-        cwd=PROBES,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return json.loads(run.stdout)
+    return json.loads(run_probe(*command, base_url, api_key, json.dumps(calls)))
 
 
 def text(chunks: list[dict]) -> str:

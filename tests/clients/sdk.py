@@ -10,6 +10,21 @@ from tokenfall import REPOSITORY, clean_environment
 PROBES = Path(__file__).parent / "probes"
 
 
+def run_probe(*command: str) -> str:
+    """What a program among the probes says; it has to end well."""
+    run = subprocess.run(
+        command,
+        cwd=PROBES,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
 @dataclass
 class Answer:
     """What one call gave: chunks or a completion, and the error that ended it, if one did."""
@@ -47,17 +62,8 @@ class Sdk:
 
     def ask(self, base_url: str, *calls: dict, api_key: str = "sk-none") -> list[Answer]:
         """Makes the calls in order with one client. An exception that is no `APIError` fails the test here."""
-        run = subprocess.run(
-            [*self.command, base_url, api_key, json.dumps(calls)],
-            cwd=PROBES,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-        assert run.returncode == 0, run.stdout + run.stderr
-        return [Answer(**answer) for answer in json.loads(run.stdout)]
+        said = run_probe(*self.command, base_url, api_key, json.dumps(calls))
+        return [Answer(**answer) for answer in json.loads(said)]
 
 
 SDKS = [

@@ -2,27 +2,16 @@
 
 import json
 import math
-import subprocess
 
-from sdk import PROBES, Sdk
-from tokenfall import clean_environment
+from sdk import Sdk, run_probe
 
 PROBE_OF = {"openai_python.py": "endpoints_python.py", "openai_node.mjs": "endpoints_node.mjs"}
 
 
 def ask(sdk: Sdk, base_url: str, *calls: dict) -> list:
     """Makes the calls in order."""
-    run = subprocess.run(
-        [*(PROBE_OF.get(part, part) for part in sdk.command), base_url, "sk-none", json.dumps(calls)],
-        cwd=PROBES,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return json.loads(run.stdout)
+    command = [PROBE_OF.get(part, part) for part in sdk.command]
+    return json.loads(run_probe(*command, base_url, "sk-none", json.dumps(calls)))
 
 
 def embeddings(**request) -> dict:
