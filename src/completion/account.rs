@@ -56,13 +56,22 @@ impl Account {
         completion: Arc<Completion>,
         (key, route): (Option<String>, &str),
     ) -> Self {
+        let mut account = Self::unrecorded(ledger, completion);
+        account.meter = Some(account.ledger.metrics().stream(route));
+        route.clone_into(&mut account.route);
+        account.key = key;
+        account
+    }
+
+    /// Of a log that no client knows: what it has used is written down by those it answers.
+    pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
         Self {
-            meter: Some(ledger.metrics().stream(route)),
-            route: route.to_owned(),
+            meter: None,
+            route: String::new(),
             last_token: None,
             ledger,
             completion,
-            key,
+            key: None,
             started: (SystemTime::now(), Instant::now()),
             first_token: None,
             spent: Spent::nothing(),
@@ -94,23 +103,6 @@ impl Account {
                 headers: trace.headers(&call.headers),
                 ..(**call).clone()
             }),
-        }
-    }
-
-    /// Of a log that no client knows: what it has used is written down by those it answers.
-    pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
-        Self {
-            meter: None,
-            route: String::new(),
-            last_token: None,
-            ledger,
-            completion,
-            key: None,
-            started: (SystemTime::now(), Instant::now()),
-            first_token: None,
-            spent: Spent::nothing(),
-            end: None,
-            trace: None,
         }
     }
 

@@ -22,37 +22,18 @@ pub(super) fn last_words(log: &Log, seq: Seq) -> (Vec<Event>, End) {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
-
     use super::*;
-    use crate::openai::Form;
-    use crate::stream::{Budget, Caps, Grace, Id, Owner, Spec};
+    use crate::completion::test_log;
 
     #[test]
     fn a_lost_completion_ends_as_its_request_asked() {
         let texts = |is_streamed, has_sequence| {
             let about = About {
-                model: "m".to_owned(),
-                form: Form::Chat,
-                created: 1,
                 is_streamed,
                 has_sequence,
-                is_patient: false,
-                expiry: 2,
-                recall: None,
+                ..test_log::about()
             };
-            let spec = Spec {
-                id: Id::new("id-", [0; 16]),
-                owner: Owner([0; 16]),
-                about: about.to_bytes(),
-                grace: Grace(Duration::ZERO),
-            };
-            let caps = Caps {
-                event_bytes: 1000,
-                log_bytes: 1000,
-                last_events: None,
-            };
-            let log = Log::new(spec, caps, Arc::new(Budget::new(1000)));
+            let log = test_log::log(&about);
             let (events, end) = last_words(&log, Seq(7));
             assert_eq!(end.label(), "upstream_lost");
             let text = |event: Event| String::from_utf8_lossy(&event.frame).into_owned();

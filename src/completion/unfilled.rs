@@ -50,27 +50,14 @@ impl Drop for Unfilled {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use bytes::Bytes;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::stream::{Budget, Caps, Cursor, Grace, Log, Owner, Spec};
+    use crate::{completion::test_log, stream::Cursor};
 
     #[tokio::test]
     async fn a_log_that_nobody_will_fill_ends_with_a_reason() {
-        let spec = Spec {
-            id: Id::new("id-", [1; 16]),
-            owner: Owner([1; 16]),
-            about: Bytes::new(),
-            grace: Grace(Duration::ZERO),
-        };
-        let caps = Caps {
-            event_bytes: 1000,
-            log_bytes: 1000,
-            last_events: None,
-        };
-        let log = Log::new(spec, caps, Arc::new(Budget::new(1000)));
+        let log = test_log::log(&test_log::about());
         let mut reader = log.reader(Cursor::START).expect("start");
         let unfilled = Unfilled::new(Producer::new(Arc::clone(&log), |_| {}), false);
         assert_eq!(unfilled.id(), *log.id());

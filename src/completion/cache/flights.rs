@@ -101,9 +101,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        completion::About,
-        openai::Form,
-        stream::{Budget, Caps, End, Grace, Id, Log, Owner, Producer, Spec},
+        completion::test_log,
+        stream::{End, Owner, Producer},
     };
 
     fn print(n: u8) -> Fingerprint {
@@ -115,28 +114,8 @@ mod tests {
 
     /// A source that is given up as soon as nobody reads it.
     fn source() -> (Arc<Completion>, Producer) {
-        let about = About {
-            model: "m".to_owned(),
-            form: Form::Chat,
-            created: 1,
-            is_streamed: true,
-            has_sequence: false,
-            is_patient: false,
-            expiry: 2,
-            recall: None,
-        };
-        let spec = Spec {
-            id: Id::new("source-", [0; 16]),
-            owner: Owner([1; 16]),
-            about: about.to_bytes(),
-            grace: Grace(Duration::ZERO),
-        };
-        let caps = Caps {
-            event_bytes: 1000,
-            log_bytes: 1000,
-            last_events: None,
-        };
-        let log = Log::new(spec, caps, Arc::new(Budget::new(1000)));
+        let about = test_log::about();
+        let log = test_log::log(&about);
         let producer = Producer::new(Arc::clone(&log), |_| {});
         (Arc::new(Completion::new(log, about, None)), producer)
     }
