@@ -23,7 +23,7 @@ import yaml
 import fronts
 import redis_server
 import tokenfall
-from browser import run_module
+from browser import expect_chat, run_module
 from documents import Block
 from nginx import free_port
 from tokenfall import BINARY, REPOSITORY, clean_environment
@@ -32,7 +32,7 @@ CLIENTS = REPOSITORY / "tests/clients"
 WITHIN = 30.0
 # What a reader has beside the binary: the repository's folders, and the files that are there to be copied.
 FOLDERS = ("clients", "deploy", "openapi", "prompts")
-LOCAL = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{4,5})\b|((?:--port|http\.server|listen|port =) )(\d{2,5})\b")
+LOCAL = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{4,5})\b|((?:--port |http\.server |listen[ (]|port = ))(\d{2,5})\b")
 MODEL_SERVER = re.compile(r"https?://(?:api\.example\.com|10\.0\.0\.\d+:\d+|127\.0\.0\.1:8000)\b")
 ELSEWHERE = re.compile(r"(?<=[\"' ])/(?:etc|run/secrets|var/log)/[\w./-]+")
 KEYS = re.compile(r"key_env = \"(\w+)\"|key-env (\w+)")
@@ -127,6 +127,7 @@ class Walkthrough:
             "TOKENFALL_BIN": str(BINARY),
             "TOKENFALL__SERVER__PORT": str(self.port(8080)),
             "TOKENFALL__SERVER__DRAIN": "1s",
+            "TOKENFALL__MOCK__SPEED": "4",
             "WALKTHROUGH": str(self.folder / ".servers"),
         } | dict.fromkeys(self.keys, "sk-an-example-of-a-key")  # fmt: skip
 
@@ -189,7 +190,10 @@ class Walkthrough:
             self.run("node", "--input-type=module", "-e", text)
 
     def page(self, text: str, block: Block) -> None:
+        """A chat: an `input`, and an `output` with the answer."""
         assert block.name, "a page has a name, as a comment in its first line"
+        self.unused = {name: uses for name, uses in self.unused.items() if f'"./{name}"' not in text}
+        expect_chat(self.folder, block.name)
 
     def toml(self, text: str, block: Block) -> None:
         file = self.folder / (block.name or "block.toml")
