@@ -23,7 +23,7 @@ import yaml
 import fronts
 import redis_server
 import tokenfall
-from browser import expect_chat, run_module
+from browser import expect_answer, run_module
 from documents import Block
 from nginx import free_port
 from tokenfall import BINARY, REPOSITORY, clean_environment
@@ -191,10 +191,10 @@ class Walkthrough:
             self.run("node", "--input-type=module", "-e", text)
 
     def page(self, text: str, block: Block) -> None:
-        """A chat: an `input`, and an `output` with the answer."""
+        """One that shows an answer; that of a chat, which has an `input`, is in its `output`."""
         assert block.name, "a page has a name, as a comment in its first line"
         self.unused = {name: uses for name, uses in self.unused.items() if f'"./{name}"' not in text}
-        expect_chat(self.folder, block.name)
+        expect_answer(self.folder, block.name)
 
     def toml(self, text: str, block: Block) -> None:
         file = self.folder / (block.name or "block.toml")
@@ -230,8 +230,9 @@ class Walkthrough:
             fronts.expect_stream(url, self.servers.get("certificate"))
 
     def caddy(self, text: str, block: Block) -> None:
-        with fronts.caddy(text, self.folder) as url:
-            fronts.expect_stream(url, self.servers.get("certificate"))
+        certificate = str(self.certificate(is_key=False))
+        with fronts.caddy(text, self.folder, certificate) as url:
+            fronts.expect_stream(url, certificate)
 
     def close(self) -> None:
         for file in (self.folder / ".servers").glob("*/pid"):
