@@ -2,7 +2,10 @@
 
 import contextlib
 import shutil
+import threading
+import time
 from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 ARTIFACTS = Path(__file__).parent / "artifacts"
 DESKTOP, PHONE = (1440, 900), (390, 844)
 SERIOUS = {"serious", "critical"}
+EMPTY_PAGE = "<!doctype html><title>a page</title><link rel=icon href=data:,>"
 
 
 @contextlib.contextmanager
@@ -79,3 +83,40 @@ def accessibility_faults(page: Page) -> list[str]:
 
 def is_wider_than_its_window(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+@contextlib.contextmanager
+def serving(folder: Path):
+    """Yields the URL of a folder's files, in an origin of their own."""
+
+    class Files(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=folder)
+
+        def log_message(self, *_):
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as listener:
+        listener.block_on_close = False
+        threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.server_port}/"
+        listener.shutdown()
+
+
+def run_module(code: str, folder: Path) -> None:
+    """Runs JavaScript in an empty page, and reads all that it has asked for to the end."""
+    (folder / "empty.html").write_text(EMPTY_PAGE)
+    with serving(folder) as url, chromium() as browser:
+        page, seen = open_page(browser, f"{url}empty.html")
+        under_way = []
+        page.on("request", lambda request: under_way.append(request))
+        page.on("requestfinished", lambda request: under_way.remove(request))
+        page.on("requestfailed", lambda request: under_way.remove(request))
+        page.evaluate("code => import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })))", code)
+        deadline, quiet_since = time.monotonic() + 20, time.monotonic()
+        # One thing that is asked for may ask for the next.
+        while time.monotonic() - quiet_since < 0.3:
+            assert time.monotonic() < deadline, under_way
+            page.wait_for_timeout(10)
+            quiet_since = time.monotonic() if under_way else quiet_since
+        assert not seen.errors, seen.errors

@@ -1,4 +1,4 @@
-"""What is handed to users who test with the mock: for Python, for pytest, for Node, and README's words on them."""
+"""What is handed to users who test with the mock: for Python, for pytest and for Node."""
 
 import json
 import os
@@ -186,37 +186,3 @@ def test_the_helper_for_node():
 def node_test(file: Path) -> subprocess.CompletedProcess:
     command = ["node", "--test", "--test-reporter=tap", str(file)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
-
-
-def snippet(language: str) -> str:
-    """The one block of this language in README's section on CI."""
-    section = (REPOSITORY / "README.md").read_text().split("\n## Use it in CI\n")[1].split("\n## ")[0]
-    (found,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
-    return found
-
-
-def test_readme_has_a_test_for_pytest(tmp_path):
-    run = run_pytest(tmp_path, snippet("python"))
-    assert run.returncode == 0 and "1 passed" in run.stdout, run.stdout + run.stderr
-
-
-def test_readme_has_a_test_for_node():
-    # Beside the SDK, which has another name there.
-    file = REPOSITORY / "tests/clients/probes/readme.test.mjs"
-    text = snippet("js").replace('"openai"', '"openai-latest"')
-    file.write_text(text.replace("./tokenfall-mock.mjs", f"{HELPERS}/node/tokenfall-mock.mjs"))
-    try:
-        run = node_test(file)
-    finally:
-        file.unlink()
-    assert run.returncode == 0 and "# pass 1" in run.stdout, run.stdout + run.stderr
-
-
-def test_readme_has_a_job_that_uses_the_action_as_it_is():
-    import yaml
-
-    (job,) = yaml.safe_load(snippet("yaml"))["jobs"].values()
-    action = yaml.safe_load((REPOSITORY / ".github/actions/tokenfall/action.yml").read_text())
-    (used,) = [step for step in job["steps"] if "tokenfall" in step.get("uses", "")]
-    assert used["uses"].partition("@")[0].endswith("/tokenfall/.github/actions/tokenfall")
-    assert set(used.get("with", {})) <= set(action["inputs"])
