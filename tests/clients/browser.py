@@ -16,6 +16,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 ARTIFACTS = Path(__file__).parent / "artifacts"
 DESKTOP, PHONE = (1440, 900), (390, 844)
 SERIOUS = {"serious", "critical"}
+# What prompts/cut.yaml answers.
+CUT_ANSWER = (
+    "This connection breaks after a few words, and the answer goes on without it: "
+    "whoever comes back with a cursor reads the rest."
+)
 EMPTY_PAGE = "<!doctype html><title>a page</title><link rel=icon href=data:,>"
 
 
@@ -119,4 +124,24 @@ def run_module(code: str, folder: Path) -> None:
             assert time.monotonic() < deadline, under_way
             page.wait_for_timeout(10)
             quiet_since = time.monotonic() if under_way else quiet_since
+        assert not seen.errors, seen.errors
+
+
+def expect_answer(folder: Path, name: str) -> None:
+    """A page shows an answer. If it can be asked, then whole and once, although its connection breaks and it is reloaded."""
+    with serving(folder) as url, chromium() as browser:
+        page, seen = open_page(browser, url + name)
+        posts = []
+        page.on("request", lambda request: request.method == "POST" and posts.append(request.url))
+        if page.query_selector("input"):
+            page.fill("input", "Please cut me off.")
+            page.press("input", "Enter")
+            page.wait_for_function("document.querySelector('output').textContent.length > 30")
+            before = page.inner_text("output")
+            page.reload()
+            page.wait_for_function("document.querySelector('output').textContent.endsWith('reads the rest.')")
+            assert page.inner_text("output") == CUT_ANSWER != before, (before, page.inner_text("output"))
+            assert len(posts) == 1, f"it was asked for again: {posts}"
+        else:
+            page.wait_for_function("document.body.innerText.length > 15")
         assert not seen.errors, seen.errors

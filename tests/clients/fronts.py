@@ -1,7 +1,6 @@
 """The real proxies of the documents, with the documents' own words, and a stream through each."""
 
 import contextlib
-import json
 import re
 import ssl
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from nginx import wait_until_open
+from nginx import free_port, wait_until_open
 
 NGINX = """
 daemon off;
@@ -28,7 +27,7 @@ http {{
     {block}
 }}
 """
-BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
+BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "How does a token fall?"}]}
 
 
 @contextlib.contextmanager
@@ -56,14 +55,17 @@ def nginx(block: str, folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def caddy(block: str, folder: Path) -> Iterator[str]:
-    """Yields the URL of a Caddy with this Caddyfile, and no port of its own for administration."""
+def caddy(block: str, folder: Path, certificate: str) -> Iterator[str]:
+    """Yields the URL of a Caddy with this Caddyfile, whose one site has this certificate instead of one from an authority."""
     own = folder / ".caddy"
     own.mkdir(exist_ok=True)
+    port = free_port()
+    site = f"localhost:{port} {{\n\ttls {certificate} {certificate}.key"
+    (block, sites) = re.subn(r"^[\w.-]+\.\w+ \{", site, block, flags=re.MULTILINE)
+    assert sites == 1, block
     (own / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + block)
-    (scheme, port) = re.findall(r"^(?:(https?)://)?localhost:(\d+) \{", block, re.MULTILINE)[0]
-    with running(["caddy", "run", "--config", own / "Caddyfile"], int(port)):
-        yield f"{scheme or 'https'}://localhost:{port}"
+    with running(["caddy", "run", "--config", own / "Caddyfile"], port):
+        yield f"https://localhost:{port}"
 
 
 @contextlib.contextmanager
@@ -78,18 +80,28 @@ def running(command: list, port: int) -> Iterator[None]:
 
 
 def expect_stream(url: str, trusted: str | None) -> None:
-    """A stream comes through as it is made, heartbeats too, and whole, over HTTP/1.1 at least."""
+    """A stream comes through as it is made and whole, and who leaves is noticed behind the proxy; over TLS by HTTP/2 too."""
     context = ssl.create_default_context(cafile=trusted) if trusted else True
-    # A first token after three seconds; one about every 50 ms then.
-    headers = {"x-mock-speed": "0.3", "x-forwarded-for": "192.0.2.1"}
+    chat = f"{url}/v1/chat/completions"
     started, times, read = time.monotonic(), [], b""
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=BODY, headers=headers, verify=context, timeout=20) as reply:
+    # One token about every 17 ms.
+    with httpx.stream("POST", chat, json=BODY, headers={"x-mock-speed": "1"}, verify=context, timeout=20) as reply:
         for piece in reply.iter_raw():
             times.append(time.monotonic() - started)
             read += piece
     assert reply.status_code == 200, read
-    assert len(times) > 10 and times[0] < times[-1] / 2, f"it was held back: {times}"
+    assert len(times) > 15 and times[-1] - times[0] > 0.5, f"it was held back: {times}"
     assert read.endswith(b"data: [DONE]\n\n"), read
-    completion = reply.headers["x-completion-id"]
-    state = httpx.get(f"{url}/v1/chat/completions/{completion}", verify=context).json()
-    assert state["status"] == "completed", json.dumps(state)
+
+    headers = {"x-mock-speed": "0.5", "x-stream-on-disconnect": "cancel"}
+    with httpx.stream("POST", chat, json=BODY, headers=headers, verify=context, timeout=20) as reply:
+        next(reply.iter_raw())
+    completion = f"{chat}/{reply.headers['x-completion-id']}"
+    deadline, status = time.monotonic() + 5, None
+    while status != "cancelled":
+        assert time.monotonic() < deadline, f"it is {status} after its reader has left"
+        status = httpx.get(completion, verify=context).json()["status"]
+
+    if trusted:
+        curl = ["curl", "-sS", "--http2", "--cacert", trusted, "-o", "/dev/null", "-w", "%{http_version}", f"{url}/livez"]
+        assert subprocess.run(curl, capture_output=True, text=True, check=True).stdout == "2"

@@ -1,4 +1,4 @@
-"""What each fault is to real clients. README's table of it is held to what is seen here."""
+"""What each fault is to real clients. The table in docs/ci.md is held to what is seen here."""
 
 import pytest
 import yaml
@@ -81,7 +81,7 @@ def outcome(fault: str, read: Read, requests: int) -> str:
     return repr(read)
 
 
-def test_every_fault_is_to_every_client_what_readme_says(seen):
+def test_every_fault_is_to_every_client_what_the_table_says(seen):
     rows = []
     for fault in FAULTS:
         said = {reader: outcome(fault, *result) for reader, result in seen[fault].items()}

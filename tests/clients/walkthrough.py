@@ -23,7 +23,7 @@ import yaml
 import fronts
 import redis_server
 import tokenfall
-from browser import run_module
+from browser import expect_answer, run_module
 from documents import Block
 from nginx import free_port
 from tokenfall import BINARY, REPOSITORY, clean_environment
@@ -32,7 +32,7 @@ CLIENTS = REPOSITORY / "tests/clients"
 WITHIN = 30.0
 # What a reader has beside the binary: the repository's folders, and the files that are there to be copied.
 FOLDERS = ("clients", "deploy", "openapi", "prompts")
-LOCAL = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{4,5})\b|((?:--port|http\.server|listen|port =) )(\d{2,5})\b")
+LOCAL = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{4,5})\b|((?:--port |http\.server |listen[ (]|port = ))(\d{2,5})\b")
 MODEL_SERVER = re.compile(r"https?://(?:api\.example\.com|10\.0\.0\.\d+:\d+|127\.0\.0\.1:8000)\b")
 ELSEWHERE = re.compile(r"(?<=[\"' ])/(?:etc|run/secrets|var/log)/[\w./-]+")
 KEYS = re.compile(r"key_env = \"(\w+)\"|key-env (\w+)")
@@ -127,6 +127,7 @@ class Walkthrough:
             "TOKENFALL_BIN": str(BINARY),
             "TOKENFALL__SERVER__PORT": str(self.port(8080)),
             "TOKENFALL__SERVER__DRAIN": "1s",
+            "TOKENFALL__MOCK__SPEED": "4",
             "WALKTHROUGH": str(self.folder / ".servers"),
         } | dict.fromkeys(self.keys, "sk-an-example-of-a-key")  # fmt: skip
 
@@ -162,13 +163,14 @@ class Walkthrough:
             assert re.fullmatch(pattern, said), f"{command} says\n{said}\nand not\n{expected}"
 
     def keep(self, block: Block, text: str) -> None:
-        """Writes the file that a block is; a command has to use it, or a page or a later test be it."""
+        """Writes the file that a block is. A program has to be used by a command or a page."""
         path = self.folder / block.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         uses = [re.escape(path.name)] + [re.escape(parent.name) for parent in Path(block.name).parents if parent.name]
         uses += [r"\bpytest\b"] * (path.suffix == ".py") + [r"node --test"] * (".test." in path.name)
-        if block.language != "html":
+        # The others are checked by themselves.
+        if block.language in ("python", "js"):
             self.unused[block.name] = "|".join(uses)
 
     def python(self, text: str, block: Block) -> None:
@@ -189,7 +191,10 @@ class Walkthrough:
             self.run("node", "--input-type=module", "-e", text)
 
     def page(self, text: str, block: Block) -> None:
+        """One that shows an answer; that of a chat, which has an `input`, is in its `output`."""
         assert block.name, "a page has a name, as a comment in its first line"
+        self.unused = {name: uses for name, uses in self.unused.items() if f'"./{name}"' not in text}
+        expect_answer(self.folder, block.name)
 
     def toml(self, text: str, block: Block) -> None:
         file = self.folder / (block.name or "block.toml")
@@ -225,8 +230,9 @@ class Walkthrough:
             fronts.expect_stream(url, self.servers.get("certificate"))
 
     def caddy(self, text: str, block: Block) -> None:
-        with fronts.caddy(text, self.folder) as url:
-            fronts.expect_stream(url, self.servers.get("certificate"))
+        certificate = str(self.certificate(is_key=False))
+        with fronts.caddy(text, self.folder, certificate) as url:
+            fronts.expect_stream(url, certificate)
 
     def close(self) -> None:
         for file in (self.folder / ".servers").glob("*/pid"):
