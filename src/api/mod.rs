@@ -37,7 +37,7 @@ use std::sync::Arc;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use body::Bodies;
-pub use error::ApiError;
+pub use error::{ApiError, Part};
 pub use forwarded::{TrustedProxies, TrustedProxyError};
 pub use line::Line;
 pub use mock_admin::MockHandle;

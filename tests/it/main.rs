@@ -38,6 +38,7 @@ mod mock;
 mod operation;
 mod pages;
 mod panics;
+mod reference;
 mod resume;
 mod routing;
 mod scenarios;
