@@ -1,7 +1,9 @@
 """The packages that scripts/package makes of the binary under test: they install, and what they give needs nothing else."""
 
+import contextlib
 import hashlib
 import json
+import os
 import platform
 import re
 import signal
@@ -45,7 +47,7 @@ def blocks(readme: Path, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
-    run("scripts/package", folder, f"{TARGET}={BINARY}")
+    run("scripts/package", folder, f"{TARGET}={BINARY}", GITHUB_REPOSITORY="someone/tokenfall")
     return folder
 
 
@@ -81,10 +83,13 @@ def test_everything_has_the_version_of_the_crate(packages):
     archive, main, own = f"tokenfall-{VERSION}-{TARGET}.tar.gz", f"tokenfall-{VERSION}.tgz", f"tokenfall-{NPM_PLATFORM}-{VERSION}.tgz"
     wheel = f"tokenfall-{VERSION}-py3-none-linux_{platform.machine()}.whl"
     assert names == {archive, wheel, main, own, "SHA256SUMS"}
-    assert {npm_about(packages / name)["version"] for name in (main, own)} == {VERSION}
-    optional = npm_about(packages / main)["optionalDependencies"]
+    abouts = [npm_about(packages / name) for name in (main, own)]
+    assert {about["version"] for about in abouts} == {VERSION}
+    # Where npm asks whether a release may publish it.
+    assert {about["repository"]["url"] for about in abouts} == {"git+https://github.com/someone/tokenfall.git"}
+    optional = abouts[0]["optionalDependencies"]
     assert optional == {"@tokenfall/linux-x64": VERSION, "@tokenfall/linux-arm64": VERSION}
-    assert npm_about(packages / own)["name"] in optional
+    assert abouts[1]["name"] in optional
 
 
 def npm_about(package: Path) -> dict:
@@ -113,7 +118,8 @@ def test_the_archive_runs_where_it_is_unpacked(packages, tmp_path):
 
 def test_the_same_binary_makes_the_same_packages(packages, tmp_path):
     again = tmp_path / "again"
-    run("bash", "-c", 'umask 077; exec scripts/package "$@"', "sh", again, f"{TARGET}={BINARY}", TZ="Asia/Tokyo", LC_ALL="C")
+    elsewhere = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "GITHUB_REPOSITORY": "someone/tokenfall"}
+    run("bash", "-c", 'umask 077; exec scripts/package "$@"', "sh", again, f"{TARGET}={BINARY}", **elsewhere)
     assert (again / "SHA256SUMS").read_text() == (packages / "SHA256SUMS").read_text()
 
 
@@ -174,12 +180,15 @@ def test_the_launcher_stops_the_server_that_it_started(project, tmp_path, stop):
         command = [project / "node_modules/.bin/tokenfall", "serve", "--port", "0", "--instant"]
         launcher = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
     wait_for_line(launcher, rb"(http://127\.0\.0\.1:\d+)/v1", stdout, stderr)
-    (child,) = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    launcher.send_signal(stop)
-    code = launcher.wait(STOPS_WITHIN)
-    # A server that is not told how to reload ends of SIGHUP, and the launcher as it did.
-    assert code == (0 if stop == signal.SIGTERM else -stop), stderr.read_text()
-    assert not Path(f"/proc/{child}").exists()
+    (child,) = map(int, Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split())
+    try:
+        launcher.send_signal(stop)
+        # A server without a file to read again ends of SIGHUP, and the launcher as it did.
+        assert launcher.wait(STOPS_WITHIN) == (0 if stop == signal.SIGTERM else -stop), stderr.read_text()
+        assert not Path(f"/proc/{child}").exists()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def test_a_platform_without_a_package_is_told_so(packages, tmp_path):
