@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenfall import REPOSITORY
+from binary import REPOSITORY
 
 # Why a block may be left alone; each says who else holds it, or why nobody can.
 REASONS = {

@@ -7,8 +7,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from binary import REPOSITORY, clean_environment
 from sdk import PROBES
-from tokenfall import REPOSITORY, clean_environment
 
 VENVS = REPOSITORY / ".venvs"
 

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Error
 
 from documents import REASONS, Block, blocks, documents
-from tokenfall import REPOSITORY
+from binary import REPOSITORY
 from walkthrough import walk
 
 BLOCKS = {str(document.relative_to(REPOSITORY)): list(blocks(document)) for document in documents()}

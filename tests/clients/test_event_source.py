@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 import browser
+from binary import clean_environment
 import resuming
 from cutting import Cut, CuttingProxy, cutting
 from sdk import PROBES
-from tokenfall import clean_environment
 
 REQUEST = {"model": "any", "messages": [{"role": "user", "content": "How does a token fall? 🌊"}], "seed": 7, "max_tokens": 16}
 RETRY = {"TOKENFALL__STREAM__RETRY": "50ms"}

@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-import tokenfall_mock
+import tokenfall.mock
+from binary import BINARY, REPOSITORY
 from readers import READERS, Read, heading, hold, read_all, row
-from tokenfall import BINARY, REPOSITORY
 
 FAULTS = [
     "status=401", "status=429", "status=500", "status=503", "stall@event=5", "drip@event=5", "cut@event=1",
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def mock():
-    with tokenfall_mock.start("--instant", prompts=REPOSITORY / "prompts", binary=BINARY) as mock:
+    with tokenfall.mock.start("--instant", prompts=REPOSITORY / "prompts", binary=BINARY) as mock:
         yield mock
 
 

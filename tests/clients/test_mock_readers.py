@@ -10,8 +10,8 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+from binary import REPOSITORY
 from readers import READERS, Read, heading, hold, read_all, row
-from tokenfall import REPOSITORY
 
 KINDS = [
     "greeting", "non-ascii", "reasoning", "refusal", "tool-call", "parallel-calls", "structured-output", "tool-result",

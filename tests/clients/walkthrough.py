@@ -23,11 +23,11 @@ import yaml
 
 import fronts
 import redis_server
-import tokenfall
+import binary
 from browser import chromium, expect_answer, run_module
 from documents import Block
 from nginx import free_port
-from tokenfall import BINARY, REPOSITORY, clean_environment
+from binary import BINARY, REPOSITORY, clean_environment
 
 CLIENTS = REPOSITORY / "tests/clients"
 WITHIN = 30.0
@@ -113,7 +113,7 @@ class Walkthrough:
     def model_server(self) -> Iterator[str]:
         folder = self.folder / ".model-server"
         folder.mkdir()
-        with tokenfall.serve(folder, "--speed", "10") as server:
+        with binary.serve(folder, "--speed", "10") as server:
             yield server.url
 
     def environment(self) -> dict[str, str]:
@@ -121,7 +121,9 @@ class Walkthrough:
         folders = [CLIENTS / "shims", Path(sys.executable).parent, os.environ["PATH"]]
         return clean_environment() | {
             "PATH": os.pathsep.join(map(str, folders)),
-            "PYTHONPATH": str(sdk),
+            # As if they were installed.
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "clients/python"), str(sdk)]),
+            "PYTEST_ADDOPTS": "-p tokenfall.pytest_plugin -p no:cacheprovider",
             "CURL_HOME": str(self.folder),
             # Those of this environment take seconds to load.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -179,7 +181,7 @@ class Walkthrough:
             return
         if "def test_" in text:
             (self.folder / "test_block.py").write_text(text)
-            self.run("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py")
+            self.run("python3", "-m", "pytest", "-q", "test_block.py")
         else:
             self.run("python3", "-c", text)
 
@@ -263,14 +265,12 @@ def walk(folder: Path) -> Iterator[Walkthrough]:
     """Yields a reader who has the repository's files and has done nothing yet."""
     for name in FOLDERS:
         shutil.copytree(REPOSITORY / name, folder / name)
-    for file in (REPOSITORY / "clients").glob("*/*"):
-        if file.suffix in (".py", ".mjs"):
-            shutil.copy(file, folder)
     (folder / ".servers").mkdir()
     # An error status is an error to the shell.
     (folder / ".curlrc").write_text("fail-with-body\n")
     (folder / "node_modules").mkdir()
     (folder / "node_modules/openai").symlink_to(CLIENTS / "node_modules/openai-latest")
+    (folder / "node_modules/tokenfall").symlink_to(REPOSITORY / "clients/node")
     with contextlib.ExitStack() as stack:
         walkthrough = Walkthrough(folder, stack)
         stack.callback(walkthrough.close)
