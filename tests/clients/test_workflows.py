@@ -91,6 +91,7 @@ def test_the_release_says_what_the_changelog_says_of_it(notes):
     (CHANGELOG, "v0.0.1", "Cargo.toml has"),
     (CHANGELOG, VERSION, "Cargo.toml has"),
     (CHANGELOG.replace(f"## {VERSION}", "## 9.9.9"), f"v{VERSION}", "has no section"),
+    (CHANGELOG.replace("2026-01-01", "unreleased"), f"v{VERSION}", "has no section"),
 ])  # fmt: skip
 def test_a_tag_that_is_not_of_this_version_is_refused(notes, changelog, tag, why):
     done = notes(changelog, tag)
