@@ -108,10 +108,10 @@ def serving(folder: Path):
         listener.shutdown()
 
 
-def run_module(code: str, folder: Path) -> None:
+def run_module(browser: Browser, code: str, folder: Path) -> None:
     """Runs JavaScript in an empty page, and reads all that it has asked for to the end."""
     (folder / "empty.html").write_text(EMPTY_PAGE)
-    with serving(folder) as url, chromium() as browser:
+    with serving(folder) as url:
         page, seen = open_page(browser, f"{url}empty.html")
         under_way = []
         page.on("request", lambda request: under_way.append(request))
@@ -127,9 +127,9 @@ def run_module(code: str, folder: Path) -> None:
         assert not seen.errors, seen.errors
 
 
-def expect_answer(folder: Path, name: str) -> None:
+def expect_answer(browser: Browser, folder: Path, name: str) -> None:
     """A page shows an answer. If it can be asked, then whole and once, although its connection breaks and it is reloaded."""
-    with serving(folder) as url, chromium() as browser:
+    with serving(folder) as url:
         page, seen = open_page(browser, url + name)
         posts = []
         page.on("request", lambda request: request.method == "POST" and posts.append(request.url))

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -23,7 +24,7 @@ import yaml
 import fronts
 import redis_server
 import tokenfall
-from browser import expect_answer, run_module
+from browser import chromium, expect_answer, run_module
 from documents import Block
 from nginx import free_port
 from tokenfall import BINARY, REPOSITORY, clean_environment
@@ -48,7 +49,7 @@ class Walkthrough:
     groups: list[int] = field(default_factory=list)
     unused: dict[str, str] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
-    servers: dict[str, str] = field(default_factory=dict)
+    started: dict[str, Any] = field(default_factory=dict)
 
     def follow(self, block: Block) -> None:
         """Runs or checks one block; what nothing can is a failure."""
@@ -67,10 +68,10 @@ class Walkthrough:
         """The text with this machine's addresses, files and keys."""
         self.keys |= {name for found in KEYS.findall(text) for name in found if name}
         if MODEL_SERVER.search(text):
-            self.ports["8000"] = urlsplit(self.server("model", self.model_server)).port
+            self.ports["8000"] = urlsplit(self.the("model", self.model_server)).port
             text = MODEL_SERVER.sub("http://127.0.0.1:8000", text)
         if "redis://" in text:
-            self.ports["6379"] = urlsplit(self.server("redis", redis_server.running)).port
+            self.ports["6379"] = urlsplit(self.the("redis", redis_server.running)).port
             text = re.sub(r"redis://[\w.:@-]+", "redis://127.0.0.1:6379", text)
         text = LOCAL.sub(self.local, text)
         text = ELSEWHERE.sub(self.inside, text)
@@ -100,19 +101,19 @@ class Walkthrough:
         return str(path)
 
     def certificate(self, is_key: bool) -> Path:
-        return Path(self.server("certificate", lambda: fronts.certificate(self.folder)) + (".key" if is_key else ""))
+        return Path(self.the("certificate", lambda: fronts.certificate(self.folder)) + (".key" if is_key else ""))
 
-    def server(self, name: str, start: Callable) -> str:
-        """What stands behind the documents' addresses, started when it is first spoken of."""
-        if name not in self.servers:
-            self.servers[name] = self.stack.enter_context(start())
-        return self.servers[name]
+    def the(self, name: str, start: Callable) -> Any:
+        """What a document needs beside its own words, started when it is first spoken of."""
+        if name not in self.started:
+            self.started[name] = self.stack.enter_context(start())
+        return self.started[name]
 
     @contextlib.contextmanager
     def model_server(self) -> Iterator[str]:
         folder = self.folder / ".model-server"
         folder.mkdir()
-        with tokenfall.serve(folder, "--speed", "3") as server:
+        with tokenfall.serve(folder, "--speed", "10") as server:
             yield server.url
 
     def environment(self) -> dict[str, str]:
@@ -127,7 +128,7 @@ class Walkthrough:
             "TOKENFALL_BIN": str(BINARY),
             "TOKENFALL__SERVER__PORT": str(self.port(8080)),
             "TOKENFALL__SERVER__DRAIN": "1s",
-            "TOKENFALL__MOCK__SPEED": "4",
+            "TOKENFALL__MOCK__SPEED": "10",
             "WALKTHROUGH": str(self.folder / ".servers"),
         } | dict.fromkeys(self.keys, "sk-an-example-of-a-key")  # fmt: skip
 
@@ -186,7 +187,7 @@ class Walkthrough:
         if block.name:
             return
         if re.search(r"\b(EventSource|document|localStorage)\b", text):
-            run_module(text, self.folder)
+            run_module(self.the("browser", chromium), text, self.folder)
         else:
             self.run("node", "--input-type=module", "-e", text)
 
@@ -194,7 +195,7 @@ class Walkthrough:
         """One that shows an answer; that of a chat, which has an `input`, is in its `output`."""
         assert block.name, "a page has a name, as a comment in its first line"
         self.unused = {name: uses for name, uses in self.unused.items() if f'"./{name}"' not in text}
-        expect_answer(self.folder, block.name)
+        expect_answer(self.the("browser", chromium), self.folder, block.name)
 
     def toml(self, text: str, block: Block) -> None:
         file = self.folder / (block.name or "block.toml")
@@ -227,7 +228,7 @@ class Walkthrough:
 
     def nginx(self, text: str, block: Block) -> None:
         with fronts.nginx(text, self.folder) as url:
-            fronts.expect_stream(url, self.servers.get("certificate"))
+            fronts.expect_stream(url, self.started.get("certificate"))
 
     def caddy(self, text: str, block: Block) -> None:
         certificate = str(self.certificate(is_key=False))
