@@ -74,3 +74,22 @@ def blocks(document: Path) -> Iterator[Block]:
                     block.reason = comment[2]
             above = above[: comment.start()]
         yield block
+
+
+def lost_links(document: Path) -> list[str]:
+    """Links to files that are not there, or to headings that they have not."""
+    lost = []
+    for written in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", document.read_text())):
+        path, _, part = written.partition("#")
+        if re.match(r"\w+:", written):
+            continue
+        file = document.parent / path if path else document
+        if not file.exists() or (part and file.suffix == ".md" and part not in anchors(file)):
+            lost.append(written)
+    return lost
+
+
+def anchors(document: Path) -> set[str]:
+    """What GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", document.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Error
 
-from documents import REASONS, Block, blocks, documents
 from binary import REPOSITORY
+from documents import REASONS, Block, blocks, documents, lost_links
 from walkthrough import walk
 
 BLOCKS = {str(document.relative_to(REPOSITORY)): list(blocks(document)) for document in documents()}
@@ -27,6 +27,11 @@ def test_what_a_document_says_is_so(document, tmp_path):
 def test_what_cannot_be_run_says_why(block):
     assert block.reason in REASONS, f"{block.where}: the reasons are {', '.join(REASONS)}"
     pytest.skip(f"{block.where}: {REASONS[block.reason]}")
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda document: str(document.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(document):
+    assert lost_links(document) == []
 
 
 BROKEN = {

@@ -33,7 +33,8 @@ inside a stream it is such an event too, with all four members.
 
 **Again**: whether the same request may do better later. Official SDKs try 408, 409, 429 and 5xx again by themselves, twice, unless
 `x-should-retry: false` says not to; they never do once a stream has begun. A stream that was cut without an error event is not an
-error of this list: [read on from where it was](endpoints.md#coming-back).
+error of this list: [read on from where it was](endpoints.md#coming-back). A malformed HTTP head gets a bare 400, one of
+more than 96 headers a bare 431, from the HTTP library itself.
 
 | code | status | `type` | `param` | in a stream | again |
 | --- | --- | --- | --- | --- | --- |
