@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
-use super::{FAILED, WRONG_INPUT, fail, key, raise_open_files, say, wait_for, warn};
+use super::{FAILED, WRONG_INPUT, duration, fail, key, raise_open_files, say, wait_for, warn};
 use crate::{
     backend::mock,
     client::load::{self, Ask, Load, Processes, Report, Tally, Target},
@@ -206,13 +206,6 @@ impl Progress {
         if self.is_shown {
             warn("\r\x1b[K");
         }
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime_serde::re::humantime::parse_duration(text) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        Ok(_) | Err(_) => Err("expected a time such as 30s or 5m".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: a file each for what the binary can do.
 
 mod bench;
+mod chat;
 mod check;
 mod drift;
 mod health;
@@ -12,6 +13,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +25,8 @@ use crate::{backend::upstream::Secret, config};
 const FAILED: u8 = 1;
 /// Exit code of wrong input: a flag, a setting.
 const WRONG_INPUT: u8 = 2;
+/// What a shell takes for a stop by Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 /// An OpenAI-compatible server for token streams: a mock to test against, a proxy to put in front.
 #[derive(Debug, Parser)]
@@ -42,6 +46,8 @@ enum Command {
     Record(record::RecordArgs),
     /// Check the configuration, the scenarios and the cassettes, and say what is wrong with them
     Check(check::CheckArgs),
+    /// Ask any OpenAI-compatible server, and show the answer as it comes
+    Chat(chat::ChatArgs),
     /// Load a model server with streams, and tell how fast and how whole they come
     Bench(bench::BenchArgs),
     /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
@@ -127,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
+        Command::Chat(args) => chat::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Openapi(args) => openapi::run(&args),
@@ -141,6 +148,14 @@ fn key(flag: &str, name: Option<&str>) -> Result<Option<Secret>, String> {
     let Some(name) = name else { return Ok(None) };
     let key = config::secret(name).map(Some);
     key.ok_or_else(|| format!("{flag}: the environment has no variable `{name}`"))
+}
+
+/// A time as an argument has it.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime_serde::re::humantime::parse_duration(text) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(_) | Err(_) => Err("expected a time such as 30s or 5m".to_owned()),
+    }
 }
 
 /// Raises the limit on open files: every open stream takes a descriptor or two.

@@ -27,6 +27,7 @@ mod bad_input;
 mod bench;
 mod cache;
 mod cassettes;
+mod chat;
 mod continuation;
 mod hostile;
 mod http10;
