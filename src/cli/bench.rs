@@ -26,7 +26,16 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The most streams at once: each takes a port.
 const MAX_STREAMS: u64 = 60_000;
 
+const AFTER_HELP: &str = "\
+The exit code is 0 if every stream came whole, else 1.
+
+Examples:
+  tokenfall bench http://127.0.0.1:8000/v1 --model llama-3 --streams 50 --duration 30s
+  tokenfall bench http://127.0.0.1:8000/v1 --model llama-3 --rate 5 --html load.html
+";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct BenchArgs {
     /// The model server's base URL, such as http://127.0.0.1:8000/v1
     url: String,

@@ -23,9 +23,20 @@ use crate::{
 /// Where `tokenfall serve` listens if nothing else is said.
 const BASE_URL: &str = "http://127.0.0.1:8080/v1";
 
-/// Without a prompt, and with a terminal to type at, it is a conversation: each line is a question, /exit
-/// or Ctrl-D leaves, Ctrl-C stops an answer.
+const AFTER_HELP: &str = "\
+Standard output has the answer alone; all else is on standard error. A lost connection is picked up
+where the server can resume. At a terminal and without a prompt it is a conversation: /exit or Ctrl-D
+leaves, Ctrl-C stops an answer. The exit code is 0 if the answer came whole, 1 if not, 130 after Ctrl-C.
+
+Examples:
+  tokenfall chat 'What is a token?'
+  git diff | tokenfall chat 'Say in one line what changes here:'
+  tokenfall chat --base-url https://api.openai.com/v1 --model gpt-4o --stats 'Hello!'
+  tokenfall chat --header 'x-mock-fault: cut@event=5' 'Hello!'    # a cut, and how it goes on
+";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct ChatArgs {
     /// What to ask; what is piped in is appended, and `-` alone stands for it
     #[arg(value_name = "PROMPT")]
@@ -45,19 +56,19 @@ pub(super) struct ChatArgs {
     /// The most tokens of an answer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_tokens: Option<u32>,
-    /// How much chance there is in an answer, such as 0.7
+    /// How freely the model chooses its words, such as 0.7
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     temperature: Option<f64>,
-    /// One more header of each request, such as 'x-mock-fault: cut@event=5'
+    /// One more header of each request, such as 'x-mock-speed: 10'; may be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
-    /// How long nothing may come of an answer
+    /// How long nothing may come of an answer, such as 30s
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     timeout: Duration,
-    /// Print the stream as it comes, each line with the milliseconds since the one before
+    /// Print the stream itself, each line with the milliseconds since the one before
     #[arg(long)]
     raw: bool,
-    /// Say on standard error how long an answer took, and how fast it came
+    /// Say how long an answer took and how fast it came
     #[arg(long)]
     stats: bool,
 }

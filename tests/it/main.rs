@@ -42,6 +42,7 @@ mod panics;
 mod resume;
 mod routing;
 mod scenarios;
+mod shell;
 mod stale;
 mod terminal;
 mod traces;
