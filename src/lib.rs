@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod completion;
 pub mod config;
+pub mod http1;
 pub mod metrics;
 pub mod openai;
 pub mod server;

@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
+    ("http1", &[]),
     ("openai", &[]),
     ("sse", &[]),
     ("tokens", &[]),
@@ -20,7 +21,10 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("stream", &[]),
     ("access", &["metrics"]),
     ("spans", &["metrics"]),
-    ("backend", &["openai", "sse", "tokens", "wire", "metrics"]),
+    (
+        "backend",
+        &["http1", "openai", "sse", "tokens", "wire", "metrics"],
+    ),
     (
         "completion",
         &[
@@ -39,7 +43,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "completion",
         ],
     ),
-    ("client", &["openai", "sse"]),
+    ("client", &["http1", "openai", "sse"]),
     (
         "config",
         &[
@@ -96,7 +100,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server"]),
     ("reqwest", &["backend/upstream", "client/", "spans/"]),
@@ -106,6 +110,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ),
     ("actix_tls", &["server/connection.rs"]),
     ("hyper", &["backend/upstream"]),
+    ("hyper_util", &["backend/upstream"]),
     ("tower", &["backend/upstream"]),
     // The store names its own module of that name.
     (

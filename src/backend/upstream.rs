@@ -1,6 +1,7 @@
 //! An OpenAI-compatible server behind us. The only user of `reqwest` here.
 
 mod catalog;
+mod direct;
 mod fields;
 mod send;
 mod settings;
@@ -13,7 +14,7 @@ use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, RequestBuilder, Response, StatusCode, Url,
+    Client, RequestBuilder, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
 
@@ -27,6 +28,8 @@ use crate::{
     sse::{DecodeError, Decoder, Event},
 };
 use catalog::Catalog;
+use direct::Direct;
+use send::SendError;
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
 use settings::{base_url, client, headers};
 use taped::Taped;
@@ -37,6 +40,8 @@ const MAX_SIDE_BODY: usize = 1 << 20;
 /// An upstream as one worker thread sees it: with connections of its own.
 pub struct Upstream {
     client: Client,
+    // In place of the client, where nothing but TCP is between.
+    direct: Option<Direct>,
     // Made when it is needed.
     unpooled: OnceCell<Client>,
     connect: Duration,
@@ -74,11 +79,13 @@ impl Upstream {
         connect: Duration,
         limits: Limits,
     ) -> Result<Self, UpstreamSettingsError> {
+        let base = base_url(settings)?;
         Ok(Self {
             client: client(connect, usize::MAX)?,
+            direct: Direct::new(&base, connect),
             unpooled: OnceCell::new(),
             connect,
-            base: base_url(settings)?,
+            base,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
             model: settings.model.clone(),
@@ -183,7 +190,7 @@ impl Upstream {
     }
 
     /// A reply whose head has come.
-    async fn head(&self, request: RequestBuilder) -> Result<Response, BackendError> {
+    async fn head(&self, request: RequestBuilder) -> Result<send::Response, BackendError> {
         let unpooled = || {
             if let Some(client) = self.unpooled.get() {
                 return Some(client.clone());
@@ -191,7 +198,8 @@ impl Upstream {
             let client = client(self.connect, 0).ok()?;
             Some(self.unpooled.get_or_init(|| client).clone())
         };
-        send::send(request, unpooled).await.map_err(not_sent)
+        let sent = send::send(request, self.direct.as_ref(), unpooled).await;
+        sent.map_err(|error| not_sent(&error))
     }
 
     fn request_headers(&self, given: &[(String, String)], credentials: &Credentials) -> HeaderMap {
@@ -299,7 +307,7 @@ fn chunks(
                 Ok(Some(read)) => decoder.push(read),
                 Ok(None) => return,
                 Err(error) => {
-                    yield Err(BackendError::Truncated(cause(&error)));
+                    yield Err(BackendError::Truncated(error.cause()));
                     return;
                 }
             }
@@ -352,7 +360,7 @@ async fn read_body(mut response: Taped, max_bytes: usize) -> Result<Bytes, Backe
             }
             Ok(Some(read)) => body.extend_from_slice(&read),
             Ok(None) => return Ok(body.freeze()),
-            Err(error) => return Err(BackendError::Truncated(cause(&error))),
+            Err(error) => return Err(BackendError::Truncated(error.cause())),
         }
     }
 }
@@ -382,18 +390,9 @@ fn returned(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn not_sent(error: reqwest::Error) -> BackendError {
-    if error.is_connect() && error.is_timeout() {
-        return BackendError::ConnectTimeout;
+fn not_sent(error: &SendError) -> BackendError {
+    match error.is_connect_timeout() {
+        true => BackendError::ConnectTimeout,
+        false => BackendError::Unreachable(error.cause()),
     }
-    BackendError::Unreachable(cause(&error))
-}
-
-/// The innermost cause. The outer ones name our upstream's address, which clients need not know.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

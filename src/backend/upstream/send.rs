@@ -8,17 +8,100 @@
 
 use std::{cell::Cell, error::Error, io, time::Duration};
 
-use reqwest::{Client, RequestBuilder, Response};
+use bytes::Bytes;
+use reqwest::{Client, Request, RequestBuilder, StatusCode, header::HeaderMap};
 use tokio::{task_local, time::Instant};
+
+use super::direct::{self, Direct, DirectError};
 
 /// How long after a request its connection may be found closed for it to go out again: a few round
 /// trips around the world. Who closes later has had the time to work at it.
-const CROSSING: Duration = Duration::from_millis(500);
+pub(super) const CROSSING: Duration = Duration::from_millis(500);
 
 task_local! {
     // hyper says nowhere whether a failed request was the first on its connection. Connections are
     // opened within the task of the request that needs them, so that this is of one request.
     static HAS_OPENED: Cell<bool>;
+}
+
+/// A reply whose head has come.
+pub(super) enum Response {
+    /// On a connection of our own.
+    Direct(Box<direct::Response>),
+    /// On one of the library's.
+    Library(reqwest::Response),
+}
+
+impl Response {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Direct(response) => response.head().status,
+            Self::Library(response) => response.status(),
+        }
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Direct(response) => &response.head().headers,
+            Self::Library(response) => response.headers(),
+        }
+    }
+
+    /// What is read next of the body; nothing at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
+        match self {
+            Self::Direct(response) => Ok(response.chunk().await?),
+            Self::Library(response) => Ok(response.chunk().await?),
+        }
+    }
+}
+
+/// Why there is no reply, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error(transparent)]
+    Direct(#[from] DirectError),
+    #[error(transparent)]
+    Library(#[from] reqwest::Error),
+}
+
+impl SendError {
+    /// The connection took longer than it may.
+    pub(super) fn is_connect_timeout(&self) -> bool {
+        match self {
+            Self::Direct(error) => matches!(error, DirectError::ConnectTimeout),
+            Self::Library(error) => error.is_connect() && error.is_timeout(),
+        }
+    }
+
+    /// The innermost cause. The outer ones name our upstream's address, which clients need not know.
+    pub(super) fn cause(&self) -> String {
+        let mut cause: &dyn Error = self;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        cause.to_string()
+    }
+}
+
+/// The head of the reply, by way of `direct` where the server is reached so.
+pub(super) async fn send(
+    request: RequestBuilder,
+    direct: Option<&Direct>,
+    unpooled: impl FnOnce() -> Option<Client>,
+) -> Result<Response, SendError> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    match direct {
+        Some(direct) => {
+            let sent = direct.send(&request).await?;
+            Ok(Response::Direct(Box::new(sent)))
+        }
+        None => {
+            let sent = by_library(&client, request, unpooled);
+            Ok(Response::Library(sent.await?))
+        }
+    }
 }
 
 /// Takes note that a connection is opened; for the connector, through which `destination` passes.
@@ -28,13 +111,12 @@ pub(super) fn opening<T>(destination: T) -> T {
     destination
 }
 
-/// The head of the reply. `unpooled` makes the client whose connections have served nobody yet.
-pub(super) async fn send(
-    request: RequestBuilder,
+/// `unpooled` makes the client whose connections have served nobody yet.
+async fn by_library(
+    client: &Client,
+    request: Request,
     unpooled: impl FnOnce() -> Option<Client>,
-) -> Result<Response, reqwest::Error> {
-    let (client, request) = request.build_split();
-    let request = request?;
+) -> Result<reqwest::Response, reqwest::Error> {
     let again = request.try_clone();
     let start = Instant::now();
     let sending = async { (client.execute(request).await, HAS_OPENED.with(Cell::get)) };

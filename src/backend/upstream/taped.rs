@@ -1,8 +1,9 @@
 //! A reply that may be taken down while it is read.
 
 use bytes::Bytes;
-use reqwest::{Response, StatusCode, header::HeaderMap};
+use reqwest::{StatusCode, header::HeaderMap};
 
+use super::send::{Response, SendError};
 use crate::backend::cassette::Tape;
 
 /// A reply, and what takes it down.
@@ -32,7 +33,7 @@ impl Taped {
     }
 
     /// What is read next of the body; nothing at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, reqwest::Error> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
         let read = self.response.chunk().await;
         if let Some(tape) = &mut self.tape {
             match &read {

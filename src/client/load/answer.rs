@@ -1,12 +1,13 @@
 //! One stream, from its first event to the end of its reply.
 
-use std::cell::RefCell;
+use std::{borrow::Cow, cell::RefCell};
 
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{fault::Fault, monotonic, reply::Head, tally::Tally};
+use super::{fault::Fault, monotonic, tally::Tally};
 use crate::{
+    http1::Head,
     openai::scan,
     sse::{Decoder, Event},
 };
@@ -32,6 +33,8 @@ pub(super) struct Answer<'a> {
     seen: u128,
     finished: u128,
     error: Vec<u8>,
+    // Told by the head, with the first piece.
+    is_stream: Option<bool>,
 }
 
 impl<'a> Answer<'a> {
@@ -49,6 +52,7 @@ impl<'a> Answer<'a> {
             seen: 0,
             finished: 0,
             error: Vec::new(),
+            is_stream: None,
         }
     }
 
@@ -57,7 +61,7 @@ impl<'a> Answer<'a> {
     /// # Errors
     /// The first [`Fault`] of the events in it.
     pub(super) fn take(&mut self, head: &Head, piece: Bytes) -> Result<(), Fault> {
-        if !is_stream(head) {
+        if !*self.is_stream.get_or_insert_with(|| is_stream(head)) {
             let room = MAX_ERROR - self.error.len();
             self.error.extend(piece.iter().take(room));
             return Ok(());
@@ -77,8 +81,8 @@ impl<'a> Answer<'a> {
     /// What it lacks.
     pub(super) fn end(&self, head: &Head) -> Result<(), Fault> {
         let error = String::from_utf8_lossy(&self.error);
-        match head.status {
-            200 if !is_stream(head) => Err(Fault::NotEvents(head.content_type.clone())),
+        match head.status.as_u16() {
+            200 if !is_stream(head) => Err(Fault::NotEvents(content_type(head).into_owned())),
             200 if !self.is_done => Err(Fault::Truncated),
             200 if self.seen == 0 || self.seen != self.finished => Err(Fault::Unfinished),
             200 => Ok(()),
@@ -126,7 +130,14 @@ impl<'a> Answer<'a> {
 }
 
 fn is_stream(head: &Head) -> bool {
-    head.status == 200 && head.content_type.starts_with(EVENTS)
+    head.status == 200 && content_type(head).to_ascii_lowercase().starts_with(EVENTS)
+}
+
+fn content_type(head: &Head) -> Cow<'_, str> {
+    let value = head.headers.get("content-type");
+    value.map_or(Cow::Borrowed(""), |value| {
+        String::from_utf8_lossy(value.as_bytes())
+    })
 }
 
 /// The start of an event that is shown in an error.

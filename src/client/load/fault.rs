@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use crate::sse::DecodeError;
+use crate::{http1::NotHttp, sse::DecodeError};
 
 /// What was wrong with one stream.
 #[derive(Debug, thiserror::Error)]
@@ -13,8 +13,8 @@ pub(super) enum Fault {
     Broken(io::Error),
     #[error("nothing came for {0:?}")]
     Silent(Duration),
-    #[error("what came is no HTTP/1.1 response: {0}")]
-    NotHttp(&'static str),
+    #[error(transparent)]
+    NotHttp(#[from] NotHttp),
     #[error("status {status}: {body}")]
     Status { status: u16, body: String },
     #[error("the content type is `{0}`, not text/event-stream")]

@@ -9,7 +9,6 @@ mod fault;
 mod histogram;
 mod html;
 mod process;
-mod reply;
 mod report;
 mod starts;
 mod tally;
@@ -26,11 +25,12 @@ use connection::{Buffer, Connection};
 use fault::Fault;
 pub use histogram::Histogram;
 pub use process::{ProcessError, Processes};
-use reply::Reply;
 pub use report::{ProcessReport, Report};
 use starts::Starts;
 pub use tally::{Errors, Tally};
 pub use target::{Ask, Target};
+
+use crate::http1::Reply;
 
 /// How long a place stays empty after a stream that failed: a server that refuses is not to be hammered.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
@@ -118,8 +118,7 @@ impl Generator<'_> {
     }
 
     fn keep(&self, kept: &mut Option<Connection>, connection: Connection, reply: &Reply) {
-        let keeps_alive = reply.head().is_some_and(|head| head.keeps_alive);
-        *kept = (keeps_alive && reply.has_ended()).then_some(connection);
+        *kept = reply.leaves_open().then_some(connection);
     }
 
     async fn exchange(

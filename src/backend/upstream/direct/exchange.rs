@@ -1,0 +1,143 @@
+//! One request and its response on one connection.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::yield_now,
+};
+
+use super::{DirectError, Shared};
+use crate::http1::{Head, Reply};
+
+/// A response whose head has come.
+pub(in super::super) struct Response {
+    head: Head,
+    reply: Reply,
+    // Until the body has ended: then others have it, or nobody.
+    socket: Option<TcpStream>,
+    shared: Rc<Shared>,
+    // All of the request has gone out.
+    is_sent: bool,
+    // The last read took all that fitted: there may be more already.
+    was_full: bool,
+}
+
+/// Sends a request and reads the response's head; of an error it is told whether anything of a response
+/// had come. A server may answer before it has read all.
+pub(super) async fn exchange(
+    shared: Rc<Shared>,
+    mut socket: TcpStream,
+    mut outgoing: Bytes,
+) -> Result<Response, (DirectError, bool)> {
+    let mut reply = Reply::new();
+    let mut was_full = false;
+    let head = poll_fn(|cx| {
+        // What cannot be written any more may have been answered all the same.
+        let _ = write(&mut socket, cx, &mut outgoing);
+        loop {
+            let read = ready!(read(&mut socket, cx, &shared, &mut was_full))?;
+            if read.is_empty() {
+                return Poll::Ready(Err(DirectError::Closed));
+            }
+            reply.push(read);
+            if let Some(head) = reply.begin()? {
+                return Poll::Ready(Ok(head.clone()));
+            }
+        }
+    });
+    match head.await {
+        Ok(head) => Ok(Response {
+            head,
+            reply,
+            socket: Some(socket),
+            shared,
+            is_sent: outgoing.is_empty(),
+            was_full,
+        }),
+        Err(error) => Err((error, reply.has_begun())),
+    }
+}
+
+impl Response {
+    pub(in super::super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What is read next of the body; nothing at its end. Nothing is lost when it is not awaited to
+    /// its end.
+    ///
+    /// # Errors
+    /// The connection broke, or the body's framing.
+    pub(in super::super) async fn chunk(&mut self) -> Result<Option<Bytes>, DirectError> {
+        loop {
+            if let Some(piece) = self.reply.piece()? {
+                return Ok(Some(piece));
+            }
+            if self.reply.has_ended() {
+                self.give_back();
+                return Ok(None);
+            }
+            // Before more is read, who reads the log may have what there is.
+            if std::mem::take(&mut self.was_full) {
+                yield_now().await;
+            }
+            let Some(socket) = &mut self.socket else {
+                return Err(DirectError::Closed);
+            };
+            let read = poll_fn(|cx| read(socket, cx, &self.shared, &mut self.was_full));
+            let read = read.await?;
+            if read.is_empty() {
+                self.reply.close();
+                self.socket = None;
+            } else {
+                self.reply.push(read);
+            }
+        }
+    }
+
+    /// The next request may have the connection.
+    fn give_back(&mut self) {
+        if let Some(socket) = self.socket.take()
+            && self.is_sent
+            && self.reply.leaves_open()
+        {
+            self.shared.idle.put(socket);
+        }
+    }
+}
+
+/// Writes as much as the socket takes.
+fn write(socket: &mut TcpStream, cx: &mut Context<'_>, outgoing: &mut Bytes) -> io::Result<()> {
+    while !outgoing.is_empty() {
+        match Pin::new(&mut *socket).poll_write(cx, outgoing) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(written)) => outgoing.advance(written),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => break,
+        }
+    }
+    Ok(())
+}
+
+/// What the socket has; nothing at its end.
+fn read(
+    socket: &mut TcpStream,
+    cx: &mut Context<'_>,
+    shared: &Shared,
+    was_full: &mut bool,
+) -> Poll<io::Result<Bytes>> {
+    let mut buffer = shared.buffer.borrow_mut();
+    let mut buffer = ReadBuf::new(&mut buffer);
+    ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
+    *was_full = buffer.remaining() == 0;
+    Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
+}

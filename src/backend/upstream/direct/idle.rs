@@ -1,0 +1,129 @@
+//! Connections that wait for the next request.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    rc::{Rc, Weak},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+    task::{spawn_local, unconstrained},
+    time::{Instant, sleep_until},
+};
+
+/// How long one waits at most: what hyper has.
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// How many wait at most, for each server and thread.
+const MOST: usize = 4096;
+
+/// The connections to one server that are free, the one last used at the back.
+pub(super) struct Idle(Rc<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    sockets: RefCell<VecDeque<(TcpStream, Instant)>>,
+    // Of the task that closes what its server has closed, or has waited too long; while there is one.
+    watcher: RefCell<Option<Waker>>,
+}
+
+impl Idle {
+    pub(super) fn new() -> Self {
+        Self(Rc::default())
+    }
+
+    /// One that is open as far as can be told, the last used first.
+    pub(super) fn take(&self) -> Option<TcpStream> {
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let (mut socket, _) = self.0.sockets.borrow_mut().pop_back()?;
+            if is_open(&mut socket, &mut cx) {
+                return Some(socket);
+            }
+        }
+    }
+
+    /// Keeps one for the next request.
+    pub(super) fn put(&self, mut socket: TcpStream) {
+        let watcher = self.0.watcher.borrow().clone();
+        let is_open = match &watcher {
+            Some(watcher) => is_open(&mut socket, &mut Context::from_waker(watcher)),
+            // The task looks at all of them as it starts.
+            None => true,
+        };
+        let mut sockets = self.0.sockets.borrow_mut();
+        if !is_open || sockets.len() >= MOST {
+            return;
+        }
+        sockets.push_back((socket, Instant::now()));
+        if watcher.is_none() {
+            #[expect(clippy::disallowed_methods, reason = "it ends with the pool")]
+            // A budget would end its round before the last of many.
+            spawn_local(unconstrained(watch(Rc::downgrade(&self.0))));
+        }
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.0.watcher.take() {
+            watcher.wake();
+        }
+    }
+}
+
+/// Closes connections as their time comes, until none is left.
+async fn watch(waiting: Weak<Waiting>) {
+    loop {
+        let Some(oldest) = waiting.upgrade().and_then(|waiting| waiting.oldest()) else {
+            return;
+        };
+        let mut due = std::pin::pin!(sleep_until(oldest + TIMEOUT));
+        poll_fn(|cx| {
+            let Some(waiting) = waiting.upgrade() else {
+                return Poll::Ready(());
+            };
+            waiting.watch(cx);
+            due.as_mut().poll(cx)
+        })
+        .await;
+        if let Some(waiting) = waiting.upgrade() {
+            waiting.close_old();
+        }
+    }
+}
+
+impl Waiting {
+    /// Since when the oldest waits. Where there is none, nobody watches any more.
+    fn oldest(&self) -> Option<Instant> {
+        let oldest = self.sockets.borrow().front().map(|(_, since)| *since);
+        if oldest.is_none() {
+            self.watcher.take();
+        }
+        oldest
+    }
+
+    fn watch(&self, cx: &mut Context<'_>) {
+        self.watcher.replace(Some(cx.waker().clone()));
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain_mut(|(socket, _)| is_open(socket, cx));
+    }
+
+    fn close_old(&self) {
+        let now = Instant::now();
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|(_, since)| now.saturating_duration_since(*since) < TIMEOUT);
+    }
+}
+
+/// Neither closed nor with bytes that nobody asked for. `cx` is woken when that changes.
+fn is_open(socket: &mut TcpStream, cx: &mut Context<'_>) -> bool {
+    let mut byte = [0];
+    let mut byte = ReadBuf::new(&mut byte);
+    Pin::new(socket).poll_read(cx, &mut byte).is_pending()
+}
