@@ -1,9 +1,12 @@
 //! Questions and answers, one after the other.
 
-use std::io;
+use std::{cell::Cell, io, ops::ControlFlow, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 
 use super::{
     BASE_URL, ChatArgs, Outcome,
@@ -11,10 +14,15 @@ use super::{
     prompt::{Prompt, typed},
     screen::Screen,
 };
-use crate::client::{Client, ClientError, Completion, End, Fault};
+use crate::{
+    cli::warn,
+    client::{Client, ClientError, Completion, End, Fault},
+};
 
 /// What leaves a conversation.
 const EXIT: &str = "/exit";
+/// How long the head of a reply is waited for, to know what to cancel. Tokenfall sends it within 3 s.
+const HEAD_WITHIN: Duration = Duration::from_secs(4);
 
 /// What was said, and with whom.
 pub(super) struct Conversation<'a> {
@@ -99,18 +107,9 @@ impl<'a> Conversation<'a> {
         let body = self.body();
         let mut completion = Completion::new(self.client, &body, self.args.timeout);
         let mut answer = Answer::new(&mut self.screen, self.args.raw);
-        let ended = {
-            let reading = Box::pin(completion.read(|step| answer.take(step)));
-            tokio::select! {
-                ended = reading => Some(ended),
-                _ = self.interrupts.recv() => None,
-            }
-        };
-        if let None | Some(Ok(End::Stopped)) = ended {
-            tokio::select! {
-                _ = completion.cancel() => {}
-                _ = self.interrupts.recv() => return Ok(Outcome::Left),
-            }
+        let ended = read(&mut completion, &mut answer, &mut self.interrupts).await;
+        if let Ended::Left = ended {
+            return Ok(Outcome::Left);
         }
         let unshown = answer.unshown.take().or(answer.end().err());
         if self.args.stats {
@@ -126,11 +125,7 @@ impl<'a> Conversation<'a> {
         Ok(self.outcome(ended, unshown))
     }
 
-    fn outcome(
-        &mut self,
-        ended: Option<Result<End, Fault>>,
-        unshown: Option<io::Error>,
-    ) -> Outcome {
+    fn outcome(&mut self, ended: Ended, unshown: Option<io::Error>) -> Outcome {
         match (ended, unshown) {
             // Whoever closed the pipe has read enough.
             (_, Some(error)) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Whole,
@@ -138,15 +133,16 @@ impl<'a> Conversation<'a> {
                 self.screen.note(&format!("standard output: {error}"));
                 Outcome::Failed
             }
-            (Some(Ok(_)), None) => Outcome::Whole,
-            (Some(Err(fault)), None) => {
+            (Ended::Read(Ok(_)), None) => Outcome::Whole,
+            (Ended::Read(Err(fault)), None) => {
                 self.screen.note(&told(&fault, self.args));
                 Outcome::Failed
             }
-            (None, None) => {
+            (Ended::Stopped, None) => {
                 self.screen.note("stopped");
                 Outcome::Stopped
             }
+            (Ended::Left, None) => Outcome::Left,
         }
     }
 
@@ -167,6 +163,54 @@ impl<'a> Conversation<'a> {
             body["stream_options"] = json!({"include_usage": true});
         }
         body
+    }
+}
+
+/// How the reading of an answer ended.
+enum Ended {
+    /// By itself, or because nobody takes what is shown.
+    Read(Result<End, Fault>),
+    /// Somebody pressed Ctrl-C.
+    Stopped,
+    /// Somebody pressed Ctrl-C twice.
+    Left,
+}
+
+/// Reads an answer, and has the server stop what is not read to its end.
+async fn read(
+    completion: &mut Completion<'_>,
+    answer: &mut Answer<'_>,
+    interrupts: &mut Signal,
+) -> Ended {
+    let (has_begun, is_stopped) = (Cell::new(false), Cell::new(false));
+    let mut reading = Box::pin(completion.read(|step| {
+        has_begun.set(true);
+        match is_stopped.get() {
+            true => ControlFlow::Break(()),
+            false => answer.take(step),
+        }
+    }));
+    let ended = tokio::select! {
+        ended = &mut reading => Ended::Read(ended),
+        _ = interrupts.recv() => Ended::Stopped,
+    };
+    if let Ended::Read(Ok(End::Whole) | Err(_)) = ended {
+        return ended;
+    }
+    if has_begun.get() {
+        drop(reading);
+    } else {
+        // Only the head of the reply says what to cancel. If it does not come, a closed connection has to do.
+        warn("tokenfall: stopping; Ctrl-C again leaves at once\n");
+        is_stopped.set(true);
+        tokio::select! {
+            _ = timeout(HEAD_WITHIN, reading) => {}
+            _ = interrupts.recv() => return Ended::Left,
+        }
+    }
+    tokio::select! {
+        _ = completion.cancel() => ended,
+        _ = interrupts.recv() => Ended::Left,
     }
 }
 

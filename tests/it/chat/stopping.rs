@@ -61,6 +61,23 @@ fn ctrl_c_cancels_the_answer_on_the_server() {
 }
 
 #[test]
+fn ctrl_c_before_anything_has_come_cancels_it_too() {
+    let profile = "[mock.profiles.slow]\nfirst_token = '60s'";
+    let server = spawn(&format!(
+        "mock.profile = 'slow'\nstream.commit_after = '1s'\n{profile}"
+    ));
+    let server = server.expect("it starts");
+    let child = command(&server.base_url(), &["Hi"]).spawn();
+    let child = child.expect("the binary runs");
+    wait_until("a generation", || server.generations() == 1);
+    interrupt(&child);
+    let told = Told::from(child.wait_with_output().expect("it ends"));
+    assert_eq!((told.answer.as_str(), told.code), ("", Some(130)));
+    assert!(told.notes.contains("stopping"), "{}", told.notes);
+    wait_until("the generation to end", || server.generations() == 0);
+}
+
+#[test]
 fn a_closed_pipe_cancels_it_too_and_is_no_failure() {
     let server = slow();
     let (mut child, _) = begun(&server.base_url(), &["Tell me a long story."]);
