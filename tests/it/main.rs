@@ -21,6 +21,7 @@ mod http;
 mod proxy;
 mod redis;
 mod reply;
+mod started;
 mod upstream;
 
 mod bad_input;
