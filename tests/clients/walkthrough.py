@@ -122,7 +122,7 @@ class Walkthrough:
         return clean_environment() | {
             "PATH": os.pathsep.join(map(str, folders)),
             "PYTHONPATH": str(sdk),
-            "CURL_HOME": str(self.folder),
+            "HOME": str(self.folder),
             # Those of this environment take seconds to load.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "TOKENFALL_BIN": str(BINARY),
