@@ -124,7 +124,7 @@ class Walkthrough:
             # As if they were installed.
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "clients/python"), str(sdk)]),
             "PYTEST_ADDOPTS": "-p tokenfall.pytest_plugin -p no:cacheprovider",
-            "CURL_HOME": str(self.folder),
+            "HOME": str(self.folder),
             # Those of this environment take seconds to load.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "TOKENFALL_BIN": str(BINARY),
