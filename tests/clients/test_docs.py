@@ -1,5 +1,8 @@
 """Every code block of every document is run or checked; one that cannot be says why, and is listed as skipped."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Error
 
@@ -11,9 +14,22 @@ BLOCKS = {str(document.relative_to(REPOSITORY)): list(blocks(document)) for docu
 LEFT_ALONE = [block for found in BLOCKS.values() for block in found if block.reason]
 
 
+@pytest.fixture(scope="module")
+def walks(request, tmp_path_factory):
+    """What becomes of each document that is asked for, two at a time: most of it is waiting."""
+    asked = [item.callspec.params["document"] for item in request.session.items if "walks" in getattr(item, "fixturenames", ())]
+    folders = {document: tmp_path_factory.mktemp("document") for document in asked}
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield {document: pool.submit(follow, document, folder) for document, folder in folders.items()}
+
+
 @pytest.mark.parametrize("document", [name for name, found in BLOCKS.items() if any(not block.reason for block in found)])
-def test_what_a_document_says_is_so(document, tmp_path):
-    with walk(tmp_path) as walkthrough:
+def test_what_a_document_says_is_so(document, walks):
+    walks[document].result()
+
+
+def follow(document: str, folder: Path) -> None:
+    with walk(folder) as walkthrough:
         for block in BLOCKS[document]:
             if not block.reason:
                 try:
