@@ -243,7 +243,11 @@ fn read_headers(
         };
         headers.append(name, value);
     }
-    let state = match headers.get_all(header::TRANSFER_ENCODING).iter().last() {
+    let state = match headers
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .next_back()
+    {
         _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => State::Ended,
         Some(coding) if ends_in(coding, b"chunked") => State::ChunkSize,
         Some(_) => State::UntilClose,

@@ -27,7 +27,7 @@ task_local! {
 /// A reply whose head has come.
 pub(super) enum Response {
     /// On a connection of our own.
-    Direct(direct::Response),
+    Direct(Box<direct::Response>),
     /// On one of the library's.
     Library(reqwest::Response),
 }
@@ -93,7 +93,10 @@ pub(super) async fn send(
     let (client, request) = request.build_split();
     let request = request?;
     match direct {
-        Some(direct) => Ok(Response::Direct(direct.send(&request).await?)),
+        Some(direct) => {
+            let sent = direct.send(&request).await?;
+            Ok(Response::Direct(Box::new(sent)))
+        }
         None => {
             let sent = by_library(&client, request, unpooled);
             Ok(Response::Library(sent.await?))

@@ -62,6 +62,7 @@ impl Idle {
         }
         sockets.push_back((socket, Instant::now()));
         if watcher.is_none() {
+            #[expect(clippy::disallowed_methods, reason = "it ends with the pool")]
             // A budget would end its round before the last of many.
             spawn_local(unconstrained(watch(Rc::downgrade(&self.0))));
         }
