@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from nginx import free_port, wait_until_open
+from tokenfall import clean_environment
 
 NGINX = """
 daemon off;
@@ -50,7 +51,7 @@ def nginx(block: str, folder: Path) -> Iterator[str]:
     tested = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert tested.returncode == 0 and "[warn]" not in tested.stderr, tested.stderr
     (port,) = set(re.findall(r"listen (?:[\d.]+:)?(\d+)", block))
-    with running(command, int(port)):
+    with running(command, int(port), own):
         yield f"{'https' if 'ssl_certificate' in block else 'http'}://localhost:{port}"
 
 
@@ -64,13 +65,13 @@ def caddy(block: str, folder: Path, certificate: str) -> Iterator[str]:
     (block, sites) = re.subn(r"^[\w.-]+\.\w+ \{", site, block, flags=re.MULTILINE)
     assert sites == 1, block
     (own / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + block)
-    with running(["caddy", "run", "--config", own / "Caddyfile"], port):
+    with running(["caddy", "run", "--config", own / "Caddyfile"], port, own):
         yield f"https://localhost:{port}"
 
 
 @contextlib.contextmanager
-def running(command: list, port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+def running(command: list, port: int, home: Path) -> Iterator[None]:
+    process = subprocess.Popen(command, env=clean_environment() | {"HOME": str(home)}, stdin=subprocess.DEVNULL)
     try:
         wait_until_open(port, process)
         yield
