@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from nginx import free_port, wait_until_open
-from tokenfall import clean_environment
+from binary import clean_environment
 
 NGINX = """
 daemon off;
