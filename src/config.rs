@@ -25,8 +25,8 @@ use crate::{
     completion::{StoredSettings, UsageSettings},
     server, spans, stream,
 };
-pub use layers::ConfigError;
 use layers::Source;
+pub use layers::{ConfigError, DEFAULTS};
 use origin::{Marks, Origin};
 pub use reload::Reloaded;
 
@@ -179,8 +179,13 @@ fn read(
 
 /// A secret of the environment, for commands that need one and no configuration.
 pub fn secret(name: &str) -> Option<Secret> {
+    variable(name).map(Secret)
+}
+
+/// A variable of the environment that is not empty, for commands that heed one and need no configuration.
+pub fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?.into_string().ok()?;
-    (!value.is_empty()).then_some(Secret(value))
+    (!value.is_empty()).then_some(value)
 }
 
 #[cfg(test)]

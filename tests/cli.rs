@@ -7,17 +7,21 @@
     reason = "a test may fail, and waits for a process in real time"
 )]
 
+#[path = "it/started.rs"]
+mod started;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::fd::OwnedFd,
     path::PathBuf,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{ChildStdout, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
+use started::Started;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tokenfall");
 
@@ -40,43 +44,19 @@ fn file(name: &str, content: &str) -> PathBuf {
     path
 }
 
-/// A running binary and what it printed when it was ready.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    greeting: String,
-}
-
-impl Running {
-    fn start(args: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BINARY)
+/// A running server, with these variables in its environment.
+fn serve(args: &[&str], settings: &[(&str, &str)]) -> Started {
+    Started::run(
+        Command::new(BINARY)
             .args(args)
             .envs(settings.iter().copied())
             .env("TOKENFALL__SERVER__LOG", "off")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut greeting = String::new();
-        while !greeting.contains("messages") {
-            let read = stdout.read_line(&mut greeting).expect("a line");
-            assert!(read > 0, "it ended: {greeting}");
-        }
-        Self {
-            child,
-            stdout,
-            greeting,
-        }
-    }
+            .stderr(Stdio::null()),
+    )
+}
 
-    fn address(&self) -> &str {
-        let at = self.greeting.find("http://").expect("a URL") + "http://".len();
-        let rest = &self.greeting[at..];
-        &rest[..rest.find('/').expect("a path")]
-    }
-
+impl Started {
     /// A stream whose first bytes have come.
     fn open_stream(&self) -> TcpStream {
         let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"a"}]}"#;
@@ -88,11 +68,6 @@ impl Running {
         stream.read_exact(&mut first).expect("a reply");
         assert_eq!(&first, b"HTTP/1.1 200 OK");
         stream
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("it runs");
     }
 
     /// The exit code, once it has ended.
@@ -114,7 +89,7 @@ impl Running {
 #[test]
 fn with_no_arguments_it_serves_the_mock_within_a_second_and_its_curl_line_works() {
     let before = Instant::now();
-    let mut running = Running::start(&["--port", "0", "--instant"], &[]);
+    let mut running = serve(&["--port", "0", "--instant"], &[]);
     assert!(
         before.elapsed() < Duration::from_secs(1),
         "{:?}",
@@ -141,7 +116,7 @@ fn with_no_arguments_it_serves_the_mock_within_a_second_and_its_curl_line_works(
 
 #[test]
 fn a_pipe_that_is_closed_does_not_stop_it() {
-    let mut running = Running::start(&["--port", "0"], &[]);
+    let mut running = serve(&["--port", "0"], &[]);
     let (reader, _) = std::io::pipe().expect("a pipe");
     let rest = std::mem::replace(
         &mut running.stdout,
@@ -215,14 +190,14 @@ fn an_upstream_key_beyond_this_machine_needs_a_word() {
         error.contains("--host: server.host: ") && error.contains("--open"),
         "{error}"
     );
-    let open = Running::start(&[&args[..], &["--open"]].concat(), &[]);
+    let open = serve(&[&args[..], &["--open"]].concat(), &[]);
     open.signal(Signal::TERM);
     assert_eq!(open.code(), Some(0));
 }
 
 #[test]
 fn a_port_that_is_taken_is_said() {
-    let running = Running::start(&["--port", "0"], &[]);
+    let running = serve(&["--port", "0"], &[]);
     let port = running
         .address()
         .rsplit(':')
@@ -248,6 +223,15 @@ fn a_valid_file_passes_the_check() {
 }
 
 #[test]
+fn all_settings_are_printed_as_a_file_that_passes_the_check() {
+    let printed = text(&run(&["config"]).stdout);
+    assert!(printed.contains("\nport = 8080\n"), "{printed}");
+    let path = file("all.toml", &printed);
+    let output = run(&["check", "--config", path.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_document_is_printed_and_the_committed_one_checked() {
     let printed = run(&["openapi"]).stdout;
     assert!(printed == include_bytes!("../openapi/openapi.json"));
@@ -265,7 +249,7 @@ fn the_document_is_printed_and_the_committed_one_checked() {
 
 #[test]
 fn a_stop_lets_a_live_stream_finish() {
-    let running = Running::start(&["--port", "0"], &[]);
+    let running = serve(&["--port", "0"], &[]);
     let mut stream = running.open_stream();
     running.signal(Signal::TERM);
     let mut rest = String::new();
@@ -277,10 +261,10 @@ fn a_stop_lets_a_live_stream_finish() {
 
 #[test]
 fn it_stops_when_its_input_ends_if_told_to() {
-    let mut running = Running::start(&["--port", "0", "--stop-at-eof"], &[]);
+    let mut running = serve(&["--port", "0", "--stop-at-eof"], &[]);
     running.child.stdin = None;
     assert_eq!(running.code(), Some(0));
-    let mut running = Running::start(&["--port", "0", "--instant"], &[]);
+    let mut running = serve(&["--port", "0", "--instant"], &[]);
     running.child.stdin = None;
     drop(running.open_stream());
     running.signal(Signal::TERM);
@@ -289,7 +273,7 @@ fn it_stops_when_its_input_ends_if_told_to() {
 
 #[test]
 fn a_second_interrupt_stops_at_once() {
-    let running = Running::start(&["--port", "0"], &[("TOKENFALL__MOCK__PROFILE", "local")]);
+    let running = serve(&["--port", "0"], &[("TOKENFALL__MOCK__PROFILE", "local")]);
     let mut stream = running.open_stream();
     running.signal(Signal::INT);
     // The first was taken when new work is refused.
@@ -346,7 +330,7 @@ fn what_is_recorded_is_replayed_and_checked_against_the_server() {
     // There may be none yet.
     let _ = fs::remove_dir_all(&folder);
     let folder = folder.to_str().expect("a path");
-    let model = Running::start(&["--port", "0", "--instant", "--deterministic"], &[]);
+    let model = serve(&["--port", "0", "--instant", "--deterministic"], &[]);
     let upstream = format!("http://{}/v1", model.address());
     let recording = [
         "record",
@@ -357,7 +341,7 @@ fn what_is_recorded_is_replayed_and_checked_against_the_server() {
         "--cassettes",
         folder,
     ];
-    let recorder = Running::start(&recording, &[]);
+    let recorder = serve(&recording, &[]);
     assert!(
         recorder
             .greeting
@@ -372,7 +356,7 @@ fn what_is_recorded_is_replayed_and_checked_against_the_server() {
     recorder.signal(Signal::TERM);
     assert_eq!(recorder.code(), Some(0));
 
-    let replay = Running::start(&["--port", "0", "--instant", "--cassettes", folder], &[]);
+    let replay = serve(&["--port", "0", "--instant", "--cassettes", folder], &[]);
     for question in [QUESTION, &whole] {
         let sent = answer(model.address(), question);
         assert!(sent.contains("chatcmpl-"), "{sent}");
@@ -391,7 +375,7 @@ fn what_is_recorded_is_replayed_and_checked_against_the_server() {
     assert_eq!(model.code(), Some(0));
 
     let other = ["--port", "0", "--instant", "--dialect", "vllm"];
-    let other = Running::start(&other, &[]);
+    let other = serve(&other, &[]);
     let upstream = format!("http://{}/v1", other.address());
     let checked = run(&["check", "--cassettes", folder, "--against", &upstream]);
     let report = text(&checked.stdout);
@@ -440,7 +424,7 @@ fn a_cassette_that_cannot_be_is_named_with_its_line() {
 
 #[test]
 fn a_load_is_told_as_text_json_and_a_page_and_one_stream_that_is_not_whole_fails_it() {
-    let model = Running::start(&["--port", "0", "--instant"], &[]);
+    let model = serve(&["--port", "0", "--instant"], &[]);
     let url = format!("http://{}/v1", model.address());
     let page = file("load.html", "");
     let page_path = page.to_str().expect("a path");
@@ -489,7 +473,7 @@ fn a_load_is_told_as_text_json_and_a_page_and_one_stream_that_is_not_whole_fails
 #[test]
 fn usage_records_stand_on_standard_output_after_the_greeting() {
     let settings = [("TOKENFALL__USAGE__SINK", "stdout")];
-    let server = Running::start(&["serve", "--port", "0", "--instant"], &settings);
+    let server = serve(&["serve", "--port", "0", "--instant"], &settings);
     let mut stream = server.open_stream();
     let mut reply = Vec::new();
     let end = b"data: [DONE]\n\n";
@@ -515,7 +499,7 @@ fn usage_records_stand_on_standard_output_after_the_greeting() {
 
 #[test]
 fn health_is_success_while_new_work_is_taken_and_failure_after() {
-    let server = Running::start(&["serve", "--port", "0", "--speed", "0.1"], &[]);
+    let server = serve(&["serve", "--port", "0", "--speed", "0.1"], &[]);
     let url = format!("http://{}", server.address());
     // A proxy is not asked about this machine.
     let health = || {

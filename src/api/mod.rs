@@ -38,7 +38,7 @@ use actix_web::{dev::HttpServiceFactory, web};
 use utoipa_actix_web::OpenApiFactory;
 
 pub use body::Bodies;
-pub use error::ApiError;
+pub use error::{ApiError, Part};
 pub use forwarded::{TrustedProxies, TrustedProxyError};
 pub use line::Line;
 pub use mock_admin::MockHandle;

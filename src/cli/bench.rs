@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
-use super::{FAILED, WRONG_INPUT, fail, key, raise_open_files, say, wait_for, warn};
+use super::{FAILED, WRONG_INPUT, duration, fail, key, raise_open_files, say, wait_for, warn};
 use crate::{
     backend::mock,
     client::load::{self, Ask, Load, Processes, Report, Tally, Target},
@@ -26,7 +26,16 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The most streams at once: each takes a port.
 const MAX_STREAMS: u64 = 60_000;
 
+const AFTER_HELP: &str = "\
+The exit code is 0 if every stream came whole, else 1.
+
+Examples:
+  tokenfall bench http://127.0.0.1:8000/v1 --model llama-3 --streams 50 --duration 30s
+  tokenfall bench http://127.0.0.1:8000/v1 --model llama-3 --rate 5 --html load.html
+";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct BenchArgs {
     /// The model server's base URL, such as http://127.0.0.1:8000/v1
     url: String,
@@ -206,13 +215,6 @@ impl Progress {
         if self.is_shown {
             warn("\r\x1b[K");
         }
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime_serde::re::humantime::parse_duration(text) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        Ok(_) | Err(_) => Err("expected a time such as 30s or 5m".to_owned()),
     }
 }
 

@@ -10,7 +10,16 @@ use crate::{
     config::Config,
 };
 
+const AFTER_HELP: &str = "\
+The exit code is 0 if all is well, 1 if a server's replies differ from the cassettes, 2 if a file is wrong.
+
+Examples:
+  tokenfall check --config tokenfall.toml
+  tokenfall check --cassettes tests/cassettes --against http://127.0.0.1:8000/v1
+";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,

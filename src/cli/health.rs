@@ -11,7 +11,12 @@ use crate::client::{Client, ClientError};
 const WITHIN: Duration = Duration::from_secs(3);
 const OK: u16 = 200;
 
+const AFTER_HELP: &str = "\
+The exit code is 0 if it does, else 1.
+";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct HealthArgs {
     /// The server to ask
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]

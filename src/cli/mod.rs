@@ -1,9 +1,12 @@
 //! The command line: a file each for what the binary can do.
 
 mod bench;
+mod chat;
 mod check;
+mod completions;
 mod drift;
 mod health;
+mod man;
 mod openapi;
 mod record;
 mod serve;
@@ -12,21 +15,27 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{backend::upstream::Secret, config};
+use crate::{
+    backend::upstream::Secret,
+    config::{DEFAULTS, Flag, secret},
+};
 
 /// Exit code of a command that was understood but failed.
 const FAILED: u8 = 1;
 /// Exit code of wrong input: a flag, a setting.
 const WRONG_INPUT: u8 = 2;
+/// What a shell takes for a stop by Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
-/// An OpenAI-compatible server for token streams: a mock to test against, a proxy to put in front.
+/// An OpenAI-compatible server for token streams: a mock to test against, a proxy to put in front
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,26 +43,47 @@ pub struct Cli {
     serve: ServeArgs,
 }
 
+const AFTER_HELP: &str = "\
+Without a command it serves.
+
+Examples:
+  tokenfall                                      # a mock at http://127.0.0.1:8080/v1
+  tokenfall --upstream http://127.0.0.1:8000/v1  # a proxy in front of a model server
+  tokenfall chat 'Hello!'                        # a question to either
+";
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API (the default)
+    /// Serve the API: as a mock, or in front of model servers
     Serve(ServeArgs),
-    /// Serve a model server's API and keep every exchange as a cassette, to be replayed
+    /// Ask any OpenAI-compatible server, and show the answer as it comes
+    Chat(chat::ChatArgs),
+    /// Load a model server with streams, and tell how fast and how whole they come
+    Bench(bench::BenchArgs),
+    /// Serve a model server's API, and keep every exchange as a cassette to be replayed
     Record(record::RecordArgs),
     /// Check the configuration, the scenarios and the cassettes, and say what is wrong with them
     Check(check::CheckArgs),
-    /// Load a model server with streams, and tell how fast and how whole they come
-    Bench(bench::BenchArgs),
-    /// Ask a running server whether it takes new work: exit code 0 if it does, else 1
+    /// Ask a running server whether it takes new work
     Health(health::HealthArgs),
+    /// Print every setting, its default and the reason for it, as a configuration file
+    Config,
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::CompletionsArgs),
+    /// Print the manual, a page per command
+    Man(man::ManArgs),
 }
+
+/// What flags are listed under.
+const LISTENING: &str = "Listening";
+const MOCK: &str = "The mock";
 
 /// Where settings come from.
 #[derive(Debug, Default, Args)]
 struct ConfigArgs {
-    /// A configuration file
+    /// A configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -61,17 +91,17 @@ struct ConfigArgs {
 /// Where the server listens, and for whom.
 #[derive(Debug, Default, Args)]
 struct ListenArgs {
-    /// The address to listen on [default: 127.0.0.1]
-    #[arg(long)]
+    /// The address to listen at [default: 127.0.0.1]
+    #[arg(help_heading = LISTENING, long, value_name = "ADDRESS")]
     host: Option<String>,
-    /// The port to listen on, 0 for any free one [default: 8080]
-    #[arg(long)]
+    /// The port to listen at, 0 for any free one [default: 8080]
+    #[arg(long, help_heading = LISTENING)]
     port: Option<u16>,
-    /// Listen on a Unix socket at this path instead
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
+    /// Listen at a Unix socket instead
+    #[arg(help_heading = LISTENING, long, value_name = "PATH", conflicts_with_all = ["host", "port"])]
     unix: Option<PathBuf>,
     /// Serve beyond this machine although anyone can then use the upstream's key
-    #[arg(long)]
+    #[arg(long, help_heading = LISTENING)]
     open: bool,
 }
 
@@ -82,42 +112,51 @@ struct ServeArgs {
     config: ConfigArgs,
     #[command(flatten)]
     listen: ListenArgs,
-    /// Proxy this server instead of answering as a mock, such as http://127.0.0.1:8000/v1
+    /// The model server to stand in front of, such as http://127.0.0.1:8000/v1; without one it is a mock
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// The environment variable that holds the upstream's key
     #[arg(long, value_name = "NAME", requires = "upstream")]
     upstream_key_env: Option<String>,
-    /// A folder of scenarios for the mock [default: prompts, where there is one]
-    #[arg(long, value_name = "DIR")]
+    /// A folder of scenarios [default: prompts, where there is one]
+    #[arg(long, help_heading = MOCK, value_name = "DIR")]
     prompts: Option<PathBuf>,
-    /// The profile of the mock's times: instant, hosted, local, or one of the configuration's
-    #[arg(long, value_name = "NAME", conflicts_with = "instant")]
+    /// How fast it answers: instant, hosted, local, or a profile of the configuration's [default: hosted]
+    #[arg(long, help_heading = MOCK, value_name = "NAME", conflicts_with = "instant")]
     profile: Option<String>,
-    /// The mock answers without any waiting, as with --profile instant
-    #[arg(long)]
+    /// Answer without any waiting, as with --profile instant
+    #[arg(long, help_heading = MOCK)]
     instant: bool,
-    /// How many times as fast the mock answers
-    #[arg(long, value_name = "FACTOR")]
+    /// How many times as fast it answers, such as 10 [default: 1]
+    #[arg(long, help_heading = MOCK, value_name = "FACTOR")]
     speed: Option<f64>,
-    /// The mock plans its times and keeps none of them; GET /_mock/requests tells the plan
-    #[arg(long)]
+    /// Plan the times and keep none of them; GET /_mock/requests tells the plan
+    #[arg(long, help_heading = MOCK)]
     virtual_time: bool,
-    /// Whose chunks the mock's look like: openai, azure, vllm, llama.cpp, ollama, openrouter, deepseek
-    #[arg(long, value_name = "NAME")]
+    /// Whose chunks it writes: openai, azure, vllm, llama.cpp, ollama, openrouter, deepseek [default: openai]
+    #[arg(long, help_heading = MOCK, value_name = "NAME")]
     dialect: Option<String>,
-    /// The mock answers the same request with the same bytes, ids and times included
-    #[arg(long)]
+    /// Answer the same request with the same bytes, ids and times included
+    #[arg(long, help_heading = MOCK)]
     deterministic: bool,
-    /// Answer from the cassettes in this folder, byte for byte
-    #[arg(long, value_name = "DIR")]
+    /// Answer from the cassettes in this folder, byte for byte (see `tokenfall record`)
+    #[arg(long, help_heading = MOCK, value_name = "DIR")]
     cassettes: Option<PathBuf>,
-    /// What a request gets that no cassette has: error, mock, or record (with --upstream)
-    #[arg(long, value_name = "WHAT", requires = "cassettes")]
+    /// What a request gets that no cassette has: error, mock, or record with --upstream [default: error]
+    #[arg(long, help_heading = MOCK, value_name = "WHAT", requires = "cassettes")]
     on_miss: Option<String>,
-    /// Stop when standard input ends: whoever started the server is gone then, however it ended
+    /// Stop when standard input ends, as it does when whoever started the server is gone
     #[arg(long)]
     stop_at_eof: bool,
+}
+
+/// The settings that these arguments of `serve` give.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn settings(arguments: &[&str]) -> Result<Vec<Flag>, clap::Error> {
+    let line = ["tokenfall"].iter().chain(arguments);
+    Ok(serve::flags(Cli::try_parse_from(line)?.serve))
 }
 
 /// Runs what the command line says.
@@ -127,9 +166,16 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Record(args) => record::run(args),
         Command::Check(args) => check::run(args),
+        Command::Chat(args) => chat::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Config => {
+            say(DEFAULTS);
+            ExitCode::SUCCESS
+        }
         Command::Openapi(args) => openapi::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 
@@ -139,8 +185,16 @@ pub fn run() -> ExitCode {
 /// Which flag named a variable that is not there.
 fn key(flag: &str, name: Option<&str>) -> Result<Option<Secret>, String> {
     let Some(name) = name else { return Ok(None) };
-    let key = config::secret(name).map(Some);
+    let key = secret(name).map(Some);
     key.ok_or_else(|| format!("{flag}: the environment has no variable `{name}`"))
+}
+
+/// A time as an argument has it.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime_serde::re::humantime::parse_duration(text) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        Ok(_) | Err(_) => Err("expected a time such as 30s or 5m".to_owned()),
+    }
 }
 
 /// Raises the limit on open files: every open stream takes a descriptor or two.
@@ -180,4 +234,18 @@ fn say(text: &str) {
 /// Prints a message for people, likewise.
 fn warn(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Each command and its flags, as a user types them.
+#[cfg(test)]
+fn every_word() -> Vec<(String, Vec<String>)> {
+    use clap::CommandFactory;
+
+    let program = Cli::command();
+    let words = program.get_subcommands().map(|command| {
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        let flags = shown.filter_map(|arg| Some(format!("--{}", arg.get_long()?)));
+        (command.get_name().to_owned(), flags.collect())
+    });
+    words.collect()
 }

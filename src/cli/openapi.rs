@@ -10,7 +10,7 @@ use crate::api::openapi::{Edition, text};
 #[derive(Debug, Args)]
 pub(super) struct OpenapiArgs {
     /// The edition of OpenAPI to print
-    #[arg(long, default_value = "3.2")]
+    #[arg(long, value_name = "EDITION", default_value = "3.2")]
     version: Version,
     /// Compare `openapi/` in this folder with the code instead of printing
     #[arg(long, conflicts_with = "version")]

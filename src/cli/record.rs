@@ -8,7 +8,14 @@ use toml::Value;
 use super::{ConfigArgs, ListenArgs, ServeArgs, serve};
 use crate::config::Flag;
 
+const AFTER_HELP: &str = "\
+Examples:
+  tokenfall record --upstream http://127.0.0.1:8000/v1 --cassettes tests/cassettes
+  tokenfall serve --cassettes tests/cassettes
+";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct RecordArgs {
     #[command(flatten)]
     config: ConfigArgs,

@@ -15,7 +15,7 @@ use tokio::{
 };
 use toml::{Table, Value};
 
-use super::{FAILED, ServeArgs, WRONG_INPUT, fail, raise_open_files, say, warn};
+use super::{FAILED, INTERRUPTED, ServeArgs, WRONG_INPUT, fail, raise_open_files, say, warn};
 use crate::{
     backend::{cassette::OnMiss, mock},
     config::{Config, Flag},
@@ -23,8 +23,6 @@ use crate::{
     telemetry,
 };
 
-/// What a shell expects of a process that was interrupted.
-const INTERRUPTED: i32 = 130;
 const PROMPTS: &str = "prompts";
 
 pub(super) fn run(args: ServeArgs) -> ExitCode {
@@ -84,7 +82,7 @@ fn stop(at_eof: bool) -> impl Future<Output = ()> {
         )]
         tokio::task::spawn_local(async move {
             interrupt.recv().await;
-            std::process::exit(INTERRUPTED);
+            std::process::exit(INTERRUPTED.into());
         });
     }
 }

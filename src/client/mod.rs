@@ -1,14 +1,22 @@
-//! A small client of any OpenAI-compatible server, for commands that ask one, and ([`load`]) many
-//! streams of one at once.
+//! A small client of any OpenAI-compatible server, for commands that ask one: whole replies
+//! ([`Client`]), one stream ([`Completion`]), and many at once ([`load`]).
 
+mod chunk;
+mod completion;
+mod fault;
 pub mod load;
+mod models;
+mod place;
 
 use std::{error::Error, net::IpAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+pub use chunk::{CallDelta, Chunk};
+pub use completion::{Completion, End, Step};
+pub use fault::Fault;
 use reqwest::{
-    RequestBuilder, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
+    Method, RequestBuilder, Response, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
 use serde_json::Value;
@@ -52,8 +60,22 @@ pub enum ClientError {
     /// A key with characters that no header has.
     #[error("the key has characters that no header can carry")]
     Key,
-    /// No connection, or it broke.
-    #[error("{0}")]
+    /// A header that cannot be sent.
+    #[error("`{name}` and its value are no header")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// No connection.
+    #[error("no connection to {url}: {cause}")]
+    Unreachable {
+        /// Where to.
+        url: String,
+        /// The first cause.
+        cause: String,
+    },
+    /// A connection that broke, or that nothing came on.
+    #[error("the connection broke: {0}")]
     Broken(String),
     /// A larger reply than is read.
     #[error("the reply has more than {MAX_BODY} bytes")]
@@ -89,7 +111,6 @@ impl Client {
             // Some servers close a connection just when it is used again, which no client can tell.
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT)
-            .timeout(TOTAL)
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| broken(&error))?;
@@ -100,13 +121,27 @@ impl Client {
         })
     }
 
+    /// Sends this header, too, with every request.
+    ///
+    /// # Errors
+    /// [`ClientError::Header`] for one that cannot be sent.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), ClientError> {
+        let wrong = || ClientError::Header {
+            name: name.to_owned(),
+        };
+        let header = HeaderName::try_from(name).map_err(|_| wrong())?;
+        let value = HeaderValue::try_from(value).map_err(|_| wrong())?;
+        self.headers.insert(header, value);
+        Ok(())
+    }
+
     /// Posts to a path of the API, such as `/v1/chat/completions`, and reads the whole reply.
     ///
     /// # Errors
     /// [`ClientError`] when none comes, or too large a one. An error status is a reply.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, ClientError> {
-        let request = self.client.post(self.url(path));
-        read(request.headers(self.headers.clone()).body(body.to_string())).await
+        let request = self.request(Method::POST, path).timeout(TOTAL);
+        read(request.body(body.to_string())).await
     }
 
     /// Asks for a path, such as `/readyz`, and reads the whole reply, all of it `within` this time.
@@ -114,8 +149,12 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when none comes, or too large a one. An error status is a reply.
     pub async fn get(&self, path: &str, within: Duration) -> Result<Reply, ClientError> {
-        let request = self.client.get(self.url(path)).timeout(within);
-        read(request.headers(self.headers.clone())).await
+        read(self.request(Method::GET, path).timeout(within)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.url(path));
+        request.headers(self.headers.clone())
     }
 
     /// The path below the base URL, which has the version already.
@@ -132,8 +171,7 @@ impl Client {
 
 async fn read(request: RequestBuilder) -> Result<Reply, ClientError> {
     let mut response = request.send().await.map_err(|error| broken(&error))?;
-    let content_type = response.headers().get(CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    let content_type = header(&response, CONTENT_TYPE.as_str());
     let status = response.status().as_u16();
     let mut body = BytesMut::new();
     while let Some(read) = response.chunk().await.map_err(|error| broken(&error))? {
@@ -149,6 +187,12 @@ async fn read(request: RequestBuilder) -> Result<Reply, ClientError> {
     })
 }
 
+/// A header of the reply, if it is a text.
+fn header(response: &Response, name: &str) -> Option<String> {
+    let value = response.headers().get(name)?;
+    Some(value.to_str().ok()?.to_owned())
+}
+
 /// Whether the URL is of this machine, to which no proxy is the way.
 fn is_here(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
@@ -156,13 +200,19 @@ fn is_here(url: &Url) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The error with all its causes: who runs a command may know the address.
+/// What went wrong and its first cause: who runs a command may know the address.
 fn broken(error: &reqwest::Error) -> ClientError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
-        cause = source.source();
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
-    ClientError::Broken(text)
+    let cause = cause.to_string();
+    if !error.is_connect() {
+        return ClientError::Broken(cause);
+    }
+    let url = error.url().map(Url::to_string);
+    ClientError::Unreachable {
+        url: url.unwrap_or_default(),
+        cause,
+    }
 }

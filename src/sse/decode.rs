@@ -4,7 +4,8 @@
 //! copied only when a line or an event spans several.
 
 use bytes::{Bytes, BytesMut};
-use memchr::memchr2;
+
+use super::Lines;
 
 /// One dispatched event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,12 +37,7 @@ pub enum DecodeError {
 /// is unfinished at the end of the stream is discarded, as section 9.2.6 demands.
 #[derive(Debug)]
 pub struct Decoder {
-    input: Bytes,
-    // The start of a line whose end has not come yet.
-    partial: BytesMut,
-    // A CR ended the last line: an LF directly after it belongs to it.
-    skip_lf: bool,
-    at_start: bool,
+    lines: Lines,
     max_bytes: usize,
     block: Block,
     last_id: Bytes,
@@ -61,10 +57,7 @@ impl Decoder {
     /// A decoder that refuses events of more than `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
         Self {
-            input: Bytes::new(),
-            partial: BytesMut::new(),
-            skip_lf: false,
-            at_start: true,
+            lines: Lines::new(max_bytes),
             max_bytes,
             block: Block::default(),
             last_id: Bytes::new(),
@@ -73,8 +66,7 @@ impl Decoder {
 
     /// Hands over the next read. The events of the one before must have been taken.
     pub fn push(&mut self, read: Bytes) {
-        debug_assert!(self.input.is_empty(), "events of the last read are left");
-        self.input = read;
+        self.lines.push(read);
     }
 
     /// The next complete event of what was pushed, or `None` when more bytes are needed.
@@ -87,7 +79,7 @@ impl Decoder {
     )]
     pub fn next(&mut self) -> Option<Result<Event, DecodeError>> {
         loop {
-            let line = match self.line()? {
+            let line = match self.lines.next()? {
                 Ok(line) => line,
                 Err(error) => return Some(Err(error)),
             };
@@ -99,44 +91,6 @@ impl Decoder {
                 return Some(Err(error));
             }
         }
-    }
-
-    /// The next whole line without its end.
-    fn line(&mut self) -> Option<Result<Bytes, DecodeError>> {
-        if self.skip_lf && !self.input.is_empty() {
-            self.skip_lf = false;
-            if self.input[0] == b'\n' {
-                let _ = self.input.split_to(1);
-            }
-        }
-        let end = memchr2(b'\r', b'\n', &self.input);
-        let length = end.unwrap_or(self.input.len());
-        if self.partial.len() + length > self.max_bytes {
-            return Some(Err(DecodeError::TooLarge {
-                max_bytes: self.max_bytes,
-            }));
-        }
-        let piece = self.input.split_to(length);
-        if end.is_none() {
-            self.partial.extend_from_slice(&piece);
-            return None;
-        }
-        self.skip_lf = self.input[0] == b'\r';
-        let _ = self.input.split_to(1); // the line end itself
-        let line = if self.partial.is_empty() {
-            piece
-        } else {
-            self.partial.extend_from_slice(&piece);
-            self.partial.split().freeze()
-        };
-        Some(Ok(self.without_bom(line)))
-    }
-
-    fn without_bom(&mut self, mut line: Bytes) -> Bytes {
-        if std::mem::take(&mut self.at_start) && line.starts_with(b"\xEF\xBB\xBF") {
-            return line.split_off(3);
-        }
-        line
     }
 
     fn field(&mut self, line: &Bytes) -> Result<(), DecodeError> {

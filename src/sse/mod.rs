@@ -5,6 +5,8 @@
 
 mod decode;
 mod encode;
+mod lines;
 
 pub use decode::{DecodeError, Decoder, Event};
 pub use encode::{Field, FieldError, data_frame, write_data, write_field};
+pub use lines::Lines;

@@ -10,9 +10,9 @@ import subprocess
 import httpx
 import pytest
 
+from binary import BINARY, clean_environment
 import sse
 from model_server import model_server
-from tokenfall import BINARY, clean_environment
 
 REQUEST = {
     "model": "tiny-random",
@@ -97,6 +97,20 @@ def test_every_sdk_reads_it(sdk, through):
     assert streamed.text()
     assert streamed.choices() == whole.choices()
     assert streamed.chunks[-1]["usage"]["total_tokens"] == whole.completion["usage"]["total_tokens"]
+
+
+def test_chat_prints_its_answer_and_names_its_model(llama, through):
+    """The server's first model is asked, and cannot resume; the proxy's answer is the same."""
+    models = httpx.get(f"{llama}/models").json()["data"]
+    request = {"model": models[0]["id"], "messages": STREAM["messages"], "temperature": 0, "max_tokens": 32}
+    whole = httpx.post(f"{llama}/chat/completions", json=request, timeout=30).json()["choices"][0]
+    for base_url in (llama, through):
+        command = [BINARY, "chat", "--base-url", base_url, "--temperature", "0", "--max-tokens", "32", "--stats", "zzz"]
+        told = subprocess.run(command, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        assert told.stdout.rstrip("\n") == whole["message"]["content"].rstrip("\n")
+        assert re.search(r"tokenfall: \d+ tokens, the first after ", told.stderr), told.stderr
+        assert ("cut short" in told.stderr) == (whole["finish_reason"] == "length")
 
 
 @pytest.fixture(scope="module")

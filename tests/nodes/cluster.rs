@@ -3,22 +3,23 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 pub(crate) use crate::redis::Redis;
+use crate::started::Started;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tokenfall");
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 pub(crate) const ASK: &str =
     r#"{"model":"m","stream":true,"seed":7,"messages":[{"role":"user","content":"Tell me é"}]}"#;
 
-/// A node. It is killed when it is dropped.
+/// A node.
 pub(crate) struct Node {
-    child: Child,
+    started: Started,
     pub(crate) address: String,
 }
 
@@ -32,7 +33,8 @@ impl Node {
         let more = more
             .iter()
             .map(|(name, value)| (format!("TOKENFALL__{name}"), *value));
-        let mut child = Command::new(BINARY)
+        let mut command = Command::new(BINARY);
+        command
             .args(["--port", "0"])
             .env("TOKENFALL__SERVER__LOG", "off")
             .env("TOKENFALL__STORE__KIND", "redis")
@@ -43,21 +45,11 @@ impl Node {
             .env("TOKENFALL__MOCK__PROFILE", profile)
             .env("TOKENFALL__SERVER__DRAIN", "100ms")
             .envs(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut greeting = String::new();
-        while !greeting.contains("messages") {
-            let read = stdout.read_line(&mut greeting).expect("a line");
-            assert!(read > 0, "it ended: {greeting}");
-        }
-        let at = greeting.find("http://").expect("a URL") + "http://".len();
-        let end = at + greeting[at..].find('/').expect("a path");
+            .stderr(Stdio::null());
+        let started = Started::run(&mut command);
         let node = Self {
-            child,
-            address: greeting[at..end].to_owned(),
+            address: started.address().to_owned(),
+            started,
         };
         node.becomes("200 ok");
         node
@@ -110,15 +102,7 @@ impl Node {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.started.signal(signal);
     }
 }
 

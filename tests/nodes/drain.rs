@@ -22,6 +22,16 @@ fn plain(text: &str) -> (String, String) {
     (events, last)
 }
 
+fn assert_cut(seen: &str) {
+    let has_ended = seen.contains("[DONE]") || seen.contains("error");
+    assert!(!has_ended, "{seen}");
+}
+
+fn assert_whole(events: &str) {
+    assert!(events.ends_with("data: [DONE]\n\n"), "{events}");
+    assert!(!events.contains("error"), "{events}");
+}
+
 fn resume(node: &Node, id: &str, last: &str) -> String {
     let path = format!("/v1/chat/completions/{id}/stream");
     let header = format!("last-event-id: {last}\r\n");
@@ -38,16 +48,12 @@ fn an_event_source_moves_to_another_node_and_the_pump_finishes_on_its_own() {
     let first = source.events(6);
     a.signal(Signal::TERM);
     let (seen, last) = plain(&(first + &source.rest()));
-    assert!(
-        !seen.contains("[DONE]") && !seen.contains("error"),
-        "{seen}"
-    );
+    assert_cut(&seen);
     // It comes back before the end: the answer is made on A still.
     let (rest, _) = plain(&resume(&b, &id, &last));
     let head = made.events(1);
     let whole = head + &made.rest();
-    assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
-    assert!(!whole.contains("error"), "{whole}");
+    assert_whole(&whole);
     assert_eq!(seen + &rest, whole);
 }
 
@@ -61,14 +67,10 @@ fn a_reader_that_is_cut_does_not_cancel_what_it_reads() {
     let first = made.events(6);
     a.signal(Signal::TERM);
     let (seen, last) = plain(&(first + &made.rest()));
-    assert!(
-        !seen.contains("[DONE]") && !seen.contains("error"),
-        "{seen}"
-    );
+    assert_cut(&seen);
     let (rest, _) = plain(&resume(&b, &id, &last));
     let whole = seen + &rest;
-    assert!(whole.ends_with("data: [DONE]\n\n"), "{whole}");
-    assert!(!whole.contains("error"), "{whole}");
+    assert_whole(&whole);
     let (again, _) = plain(&resume(&b, &id, ""));
     assert_eq!(whole, again);
 }

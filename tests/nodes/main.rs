@@ -15,5 +15,7 @@ mod inherited;
 mod limits;
 #[path = "../it/redis.rs"]
 mod redis;
+#[path = "../it/started.rs"]
+mod started;
 mod stored;
 mod streams;

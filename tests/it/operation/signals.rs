@@ -71,7 +71,7 @@ fn a_server_that_is_open_to_others_keeps_its_keys() {
 fn a_hangup_has_the_files_read_again() {
     let file = File::new("hangup.toml", &keys("a", ""));
     let binary = Binary::start(&["--port", "0", "--config", file.path()]);
-    binary.signal(Signal::HUP);
+    binary.started.signal(Signal::HUP);
     binary.logs("the configuration was read again");
     assert_eq!(status(binary.address(), "a"), 200);
 }
@@ -79,8 +79,8 @@ fn a_hangup_has_the_files_read_again() {
 #[test]
 fn without_a_file_a_hangup_ends_it() {
     let mut binary = Binary::start(&["--port", "0"]);
-    binary.signal(Signal::HUP);
+    binary.started.signal(Signal::HUP);
     wait_until("its end", || {
-        binary.child.try_wait().expect("a child").is_some()
+        binary.started.child.try_wait().expect("a child").is_some()
     });
 }

@@ -201,7 +201,7 @@ fn a_key_of_another_certificate_is_refused_and_the_old_pair_stays() {
         config(&pair).path().to_owned(),
     ];
     let binary = Binary::start(&settings.each_ref().map(|text| &text[..]));
-    assert!(binary.greeting.contains("Base URL  https://"));
+    assert!(binary.started.greeting.contains("Base URL  https://"));
     let key = std::fs::read_to_string(&other.key.0).expect("a key");
     pair.key.write(&key);
     let line = binary.logs("what held before holds on");

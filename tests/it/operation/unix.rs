@@ -45,6 +45,19 @@ fn ask(path: &Path, request: &[u8], until: &str) -> (UnixStream, String) {
     (socket, read)
 }
 
+fn assert_alive(path: &Path) {
+    ask(
+        path,
+        b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "ok",
+    );
+}
+
+fn assert_refused(path: &Path) {
+    let said = refused(&["--unix", &path.display().to_string()]);
+    assert!(said.contains("cannot listen on"), "{said}");
+}
+
 #[test]
 fn streams_come_over_it_and_the_file_goes_with_the_server() {
     let path = path("streams");
@@ -76,11 +89,7 @@ fn a_socket_that_nobody_listens_on_is_replaced() {
     drop(UnixListener::bind(&path).expect("a socket"));
     assert!(path.exists(), "it is left behind");
     let server = serve(&path);
-    ask(
-        &path,
-        b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        "ok",
-    );
+    assert_alive(&path);
     drop(server);
 }
 
@@ -88,13 +97,8 @@ fn a_socket_that_nobody_listens_on_is_replaced() {
 fn a_socket_that_somebody_listens_on_is_not() {
     let path = path("taken");
     let server = serve(&path);
-    let said = refused(&["--unix", &path.display().to_string()]);
-    assert!(said.contains("cannot listen on"), "{said}");
-    ask(
-        &path,
-        b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
-        "ok",
-    );
+    assert_refused(&path);
+    assert_alive(&path);
     drop(server);
 }
 
@@ -102,8 +106,7 @@ fn a_socket_that_somebody_listens_on_is_not() {
 fn a_file_that_is_no_socket_is_left_alone() {
     let path = path("file");
     fs::write(&path, "mine").expect("written");
-    let said = refused(&["--unix", &path.display().to_string()]);
-    assert!(said.contains("cannot listen on"), "{said}");
+    assert_refused(&path);
     assert_eq!(fs::read_to_string(&path).expect("it is there"), "mine");
     let _ = fs::remove_file(&path);
 }
@@ -113,12 +116,17 @@ fn the_binary_says_where_it_listens_and_removes_it() {
     let path = path("binary");
     let text = path.display().to_string();
     let mut binary = Binary::start(&["--unix", &text]);
-    assert!(binary.greeting.contains(&format!("listens on unix:{text}")));
+    assert!(
+        binary
+            .started
+            .greeting
+            .contains(&format!("listens on unix:{text}"))
+    );
     let file = fs::symlink_metadata(&path).expect("a file");
     assert!(file.file_type().is_socket());
-    binary.signal(Signal::TERM);
+    binary.started.signal(Signal::TERM);
     wait_until("its end", || {
-        binary.child.try_wait().expect("a child").is_some()
+        binary.started.child.try_wait().expect("a child").is_some()
     });
     assert!(!path.exists());
 }
