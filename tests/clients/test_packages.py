@@ -111,9 +111,11 @@ def test_every_package_carries_the_binary_the_licence_and_its_checksum(packages)
     assert len((packages / "SHA256SUMS").read_text().splitlines()) == len(list(packages.iterdir())) - 1
 
 
-def test_the_archive_runs_where_it_is_unpacked(packages, tmp_path):
+def test_the_archive_runs_where_it_is_unpacked_and_tells_shells_and_man(packages, tmp_path):
     run("tar", "-xzf", packages / f"tokenfall-{VERSION}-{TARGET}.tar.gz", "--strip-components=1", cwd=tmp_path)
     assert run(tmp_path / "tokenfall", "--version") == f"tokenfall {VERSION}\n"
+    for told in ("completions/tokenfall.bash", "completions/_tokenfall", "completions/tokenfall.fish", "man/man1/tokenfall.1"):
+        assert "serve" in (tmp_path / told).read_text(), told
 
 
 def test_the_same_binary_makes_the_same_packages(packages, tmp_path):
