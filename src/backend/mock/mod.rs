@@ -25,6 +25,7 @@ pub mod scenario;
 mod script;
 mod settings;
 mod splits;
+mod template;
 mod text;
 mod unary;
 

@@ -62,7 +62,11 @@ pub(super) fn chunks(
                 let Some(piece) = choice.pieces.get(step) else { continue };
                 let is_last = step + 1 == choice.pieces.len();
                 let finish = (is_last && dialect.merges_finish()).then_some(&choice.finish_reason[..]);
-                yield clock.chunk(render.piece((index, choice), piece, finish));
+                let text = if finish.is_none() { render.text_piece((index, choice), piece) } else { None };
+                match text {
+                    Some(chunk) => yield clock.filled(chunk),
+                    None => yield clock.chunk(render.piece((index, choice), piece, finish)),
+                }
             }
         }
         let count = show.choices.len();
@@ -123,6 +127,11 @@ impl Clock {
     fn chunk(&self, json: Vec<u8>) -> Result<Step, BackendError> {
         self.plan();
         chunk(json)
+    }
+
+    fn filled(&self, chunk: Chunk) -> Result<Step, BackendError> {
+        self.plan();
+        Ok(Step::Chunk(chunk))
     }
 }
 

@@ -6,10 +6,11 @@ use super::{
     dialect::Dialect,
     random::Random,
     script::{Choice, Piece, PieceKind},
+    template::{MARK, Template},
     text,
 };
 use crate::{
-    backend::Call,
+    backend::{Call, Chunk},
     openai::{
         ChatChunk, ChunkChoice, Delta, Form, FunctionDelta, Logprobs, Role, TextChoice,
         TokenLogprob, ToolCallDelta, TopLogprob,
@@ -46,6 +47,8 @@ pub(super) struct Render<'a> {
     random: Random,
     has_usage: bool,
     has_padding: bool,
+    // Of each choice, once it has said something; `None` where it has none.
+    templates: Vec<Option<Template>>,
 }
 
 impl<'a> Render<'a> {
@@ -58,7 +61,28 @@ impl<'a> Render<'a> {
             random,
             has_usage: call.request.includes_usage(),
             has_padding: options.and_then(|o| o.include_obfuscation) == Some(true),
+            templates: Vec::new(),
         }
+    }
+
+    /// A text in the middle of a choice, where its chunks differ in nothing else.
+    pub(super) fn text_piece(
+        &mut self,
+        (index, choice): (u32, &Choice),
+        piece: &Piece,
+    ) -> Option<Chunk> {
+        let is_more = self.has_padding || self.look.logprobs.is_some() || self.is_text();
+        let is_told = piece.kind == PieceKind::Text && !piece.text().is_empty();
+        if is_more || !is_told || self.look.dialect != Dialect::Openai {
+            return None;
+        }
+        while self.templates.len() <= index as usize {
+            let number = u32::try_from(self.templates.len()).unwrap_or(u32::MAX);
+            let json = self.piece((number, choice), &Piece::text_of(MARK), None);
+            self.templates.push(Template::of(&json));
+        }
+        let template = self.templates.get(index as usize)?.as_ref();
+        template.map(|template| template.fill(piece.text()))
     }
 
     /// What some servers send before anything else.

@@ -73,6 +73,16 @@ pub(super) enum PieceKind {
 }
 
 impl Piece {
+    /// A text that is said at once.
+    pub(super) fn text_of(text: &str) -> Self {
+        Self {
+            kind: PieceKind::Text,
+            text: text.into(),
+            start: 0,
+            end: text.len(),
+        }
+    }
+
     /// What is said.
     pub(super) fn text(&self) -> &str {
         &self.text[self.start..self.end]

@@ -1,0 +1,171 @@
+//! The pieces that every chunk passes through, each by itself: `cargo bench`.
+//!
+//! What a whole server does with them is measured in `bench/`; what a chunk may cost in instructions is
+//! held by `scripts/instructions`.
+
+#![expect(missing_docs, reason = "criterion makes a function")]
+
+use std::{hint::black_box, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::{FutureExt, StreamExt};
+use tokenfall::{
+    backend::{
+        Backend, Body, Call, Credentials,
+        mock::{Control, Mock},
+    },
+    config::Config,
+    openai::{ChatRequest, scan},
+    sse::{Decoder, data_frame},
+    stream::{
+        Batch, Budget, Caps, Cursor, Event, Grace, Id, Kind, Log, Owner, Producer, Seq, Spec,
+    },
+    tokens::Tokens,
+};
+
+/// A chunk as OpenAI's servers write it, 235 bytes.
+const CHUNK: &[u8] = br#"{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4o-2024-08-06","service_tier":"default","choices":[{"index":0,"delta":{"content":" tokens"},"finish_reason":null}]}"#;
+const ID: &str = "chatcmpl-0123456789abcdefghij";
+const EVENTS: usize = 100;
+const START: Cursor = Cursor {
+    epoch: 1,
+    seq: Seq(0),
+};
+
+fn sse(c: &mut Criterion) {
+    let frame = data_frame(CHUNK);
+    let read = Bytes::from(frame.repeat(EVENTS));
+    let mut group = c.benchmark_group("sse");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+    group.bench_function("decode", |b| {
+        let mut decoder = Decoder::new(1 << 20);
+        b.iter(|| {
+            decoder.push(read.clone());
+            while let Some(event) = decoder.next() {
+                let _ = black_box(event);
+            }
+        });
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("encode", |b| b.iter(|| data_frame(black_box(CHUNK))));
+    group.finish();
+}
+
+fn json(c: &mut Criterion) {
+    let Ok(facts) = scan(CHUNK) else { return };
+    c.bench_function("json/scan", |b| b.iter(|| scan(black_box(CHUNK))));
+    c.bench_function("json/rewrite the id", |b| {
+        let mut out = BytesMut::with_capacity(1024);
+        b.iter(|| {
+            out.clear();
+            facts.rewrite(black_box(CHUNK), ID, None, &mut out);
+        });
+    });
+}
+
+fn log() -> (Arc<Log>, Producer) {
+    let spec = Spec {
+        id: Id::new("chatcmpl-", [1; 16]),
+        owner: Owner([1; 16]),
+        about: Bytes::new(),
+        grace: Grace(Duration::ZERO),
+    };
+    let caps = Caps {
+        event_bytes: 1 << 20,
+        log_bytes: 1 << 30,
+        last_events: None,
+    };
+    let log = Log::new(spec, caps, Arc::new(Budget::new(1 << 30)));
+    (Arc::clone(&log), Producer::new(log, |_| {}))
+}
+
+fn event() -> Event {
+    Event {
+        kind: Kind::Chunk,
+        frame: data_frame(CHUNK),
+    }
+}
+
+fn log_events(c: &mut Criterion) {
+    let event = event();
+    let mut group = c.benchmark_group("log");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+    group.bench_function("append", |b| {
+        let append_all = |(_log, mut producer): (Arc<Log>, Producer)| {
+            for _ in 0..EVENTS {
+                let _ = black_box(producer.append(event.clone()));
+            }
+        };
+        b.iter_batched(log, append_all, BatchSize::SmallInput);
+    });
+    for readers in [1, 10, 1000] {
+        group.throughput(Throughput::Elements((EVENTS * readers) as u64));
+        group.bench_function(format!("read by {readers}"), |b| {
+            let (log, mut producer) = log();
+            for _ in 0..EVENTS {
+                let _ = producer.append(event.clone());
+            }
+            producer.finish([], tokenfall::stream::End::Completed);
+            let mut taken = Vec::with_capacity(EVENTS);
+            b.iter(|| {
+                for _ in 0..readers {
+                    let Ok(mut reader) = log.reader(START) else {
+                        continue;
+                    };
+                    while reader.batch(&mut taken).now_or_never() == Some(Batch::Events) {}
+                    taken.clear();
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn mock(c: &mut Criterion) {
+    let Ok(config) = Config::from_toml("mock.prompts = 'bench/prompts'\nmock.profile = 'instant'")
+    else {
+        return;
+    };
+    let folder = std::path::Path::new(&config.mock.prompts);
+    let control = Control::new(Some(folder), &config.mock.profiles, 1);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let (Ok(control), Ok(runtime)) = (control, runtime) else {
+        return;
+    };
+    let mock = Mock::new(config.mock, Arc::new(control), Arc::new(Tokens::default()));
+    let body =
+        br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"200 chunks"}]}"#;
+    let Ok(request) = ChatRequest::parse(Bytes::from_static(body)) else {
+        return;
+    };
+    let call = Rc::new(Call {
+        id: ID.to_owned(),
+        created: 1,
+        request: Rc::new(request),
+        headers: Vec::new(),
+        credentials: Credentials::Ours,
+        partial: None,
+    });
+    let mut group = c.benchmark_group("mock");
+    group.throughput(Throughput::Elements(200));
+    group.bench_function("an answer of 200 chunks", |b| {
+        b.iter(|| {
+            runtime.block_on(async {
+                let Ok(answer) = mock.open(Rc::clone(&call)).await else {
+                    return 0;
+                };
+                let Body::Chunks(chunks) = answer.body else {
+                    return 0;
+                };
+                chunks.count().await
+            })
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, sse, json, log_events, mock);
+criterion_main!(benches);

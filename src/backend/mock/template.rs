@@ -1,0 +1,89 @@
+//! Chunks that differ in nothing but their text: written and read once, then filled in.
+
+use memchr::memmem;
+
+use crate::{
+    backend::Chunk,
+    openai::{Facts, scan},
+};
+
+/// What stands in place of the text while the template is made.
+pub(super) const MARK: &str = "\u{e000}the text\u{e001}";
+
+/// A chunk without its text.
+pub(super) struct Template {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    // Of the chunk with its mark; what moves with the text is the closing brace alone.
+    facts: Facts,
+}
+
+impl Template {
+    /// Of a chunk whose text is [`MARK`]; `None` if it says the mark elsewhere too, or something behind
+    /// it that the pump has to find.
+    pub(super) fn of(json: &[u8]) -> Option<Self> {
+        let facts = scan(json).ok()?;
+        let mark = format!("\"{MARK}\"");
+        let at = memmem::find(json, mark.as_bytes())?;
+        let is_known = [&facts.usage, &facts.error, &facts.null_error].map(Option::is_none);
+        let is_before = facts.id.as_ref().is_none_or(|id| id.end <= at);
+        let is_once = memmem::rfind(json, MARK.as_bytes()) == Some(at + 1);
+        (is_known == [true; 3] && is_before && is_once).then(|| Self {
+            before: json[..at].to_vec(),
+            after: json[at + mark.len()..].to_vec(),
+            facts,
+        })
+    }
+
+    /// The chunk with this text, which must not be empty: a chunk that says nothing is no content.
+    pub(super) fn fill(&self, text: &str) -> Chunk {
+        // The quotes, and some escapes.
+        let room = self.before.len() + self.after.len() + text.len() + 8;
+        let mut json = Vec::with_capacity(room);
+        json.extend_from_slice(&self.before);
+        // A text can always be written, and a vector takes it.
+        let _ = serde_json::to_writer(&mut json, text);
+        json.extend_from_slice(&self.after);
+        let facts = Facts {
+            brace: json.len() - 1,
+            ..self.facts.clone()
+        };
+        Chunk {
+            json: json.into(),
+            facts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(model: &str, text: &str) -> Vec<u8> {
+        serde_json::json!({
+            "id": "chatcmpl-1", "model": model,
+            "choices": [{"index": 2, "delta": {"content": text}, "finish_reason": null}],
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    #[test]
+    fn what_is_filled_in_is_what_would_have_been_written_and_read() {
+        let template = Template::of(&chunk("m", MARK)).expect("a template");
+        for text in ["a", " \"quoted\"\\", "\u{1}\n", "🌊 é", "}"] {
+            let filled = template.fill(text);
+            let written = chunk("m", text);
+            assert_eq!(filled.json, written);
+            assert_eq!(filled.facts, scan(&written).expect("a chunk"));
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_says_the_mark_elsewhere_is_no_template() {
+        assert!(Template::of(&chunk(MARK, MARK)).is_none());
+        assert!(Template::of(&chunk("m", "x")).is_none());
+        let usage = format!(r#"{{"usage":{{}},"choices":[{{"index":0,"text":"{MARK}"}}]}}"#);
+        assert!(Template::of(usage.as_bytes()).is_none());
+    }
+}
