@@ -25,8 +25,8 @@ use crate::{
     completion::{StoredSettings, UsageSettings},
     server, spans, stream,
 };
-pub use layers::ConfigError;
 use layers::Source;
+pub use layers::{ConfigError, DEFAULTS};
 use origin::{Marks, Origin};
 pub use reload::Reloaded;
 

@@ -18,7 +18,6 @@ use actix_web::{
     web::{self, Data},
 };
 use tokio::sync::watch;
-use utoipa_actix_web::AppExt;
 
 use crate::{
     access::Limiter,
@@ -159,9 +158,7 @@ fn http_server(
         App::new()
             .app_data(shared.metrics.clone())
             .app_data(Data::new(shared.completions.activity.clone()))
-            .into_utoipa_app()
             .configure(api::routes)
-            .into_app()
             .default_service(web::to(api::fallback))
             .wrap(from_fn(api::unchunked))
             .wrap(from_fn(api::bounded))

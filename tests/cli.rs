@@ -223,6 +223,15 @@ fn a_valid_file_passes_the_check() {
 }
 
 #[test]
+fn all_settings_are_printed_as_a_file_that_passes_the_check() {
+    let printed = text(&run(&["config"]).stdout);
+    assert!(printed.contains("\nport = 8080\n"), "{printed}");
+    let path = file("all.toml", &printed);
+    let output = run(&["check", "--config", path.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_document_is_printed_and_the_committed_one_checked() {
     let printed = run(&["openapi"]).stdout;
     assert!(printed == include_bytes!("../openapi/openapi.json"));

@@ -162,7 +162,10 @@ struct Heartbeat {
     bytes: &'static [u8],
     every: Duration,
     // Due at once while there is none: a timer takes a tick even when its time has come.
-    due: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    // When it is due. The timer may be set to an earlier time: it is moved when it fires, not with
+    // every event.
+    due: Instant,
 }
 
 impl EventBody {
@@ -183,7 +186,8 @@ impl EventBody {
             heartbeat: form.map(|bytes| Heartbeat {
                 bytes,
                 every: show.heartbeat_every(settings),
-                due: None,
+                timer: None,
+                due: Instant::now(),
             }),
             delivery: None,
             is_over: false,
@@ -258,9 +262,7 @@ impl MessageBody for EventBody {
                 let Some(heartbeat) = &mut this.heartbeat else {
                     return Poll::Pending;
                 };
-                if let Some(due) = &mut heartbeat.due {
-                    ready!(due.as_mut().poll(cx));
-                }
+                ready!(heartbeat.poll_due(cx));
                 let bytes = Bytes::from_static(heartbeat.bytes);
                 this.count.beat();
                 Poll::Ready(Some(Ok(this.sent(bytes))))
@@ -293,11 +295,21 @@ impl EventBody {
 
 impl Heartbeat {
     fn put_off(&mut self) {
-        let due = Instant::now() + self.every;
-        match &mut self.due {
-            Some(sleep) => sleep.as_mut().reset(due),
-            None => self.due = Some(Box::pin(sleep_until(due))),
+        self.due = Instant::now() + self.every;
+        if self.timer.is_none() {
+            self.timer = Some(Box::pin(sleep_until(self.due)));
         }
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+            while self.due > timer.deadline() {
+                timer.as_mut().reset(self.due);
+                ready!(timer.as_mut().poll(cx));
+            }
+        }
+        Poll::Ready(())
     }
 }
 

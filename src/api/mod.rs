@@ -34,10 +34,11 @@ mod stored;
 
 use std::sync::Arc;
 
-use utoipa_actix_web::service_config::ServiceConfig;
+use actix_web::{dev::HttpServiceFactory, web};
+use utoipa_actix_web::OpenApiFactory;
 
 pub use body::Bodies;
-pub use error::ApiError;
+pub use error::{ApiError, Part};
 pub use forwarded::{TrustedProxies, TrustedProxyError};
 pub use line::Line;
 pub use mock_admin::MockHandle;
@@ -72,36 +73,59 @@ pub struct State {
     pub mock: Option<MockHandle>,
 }
 
+/// Who takes routes: actix, to serve them, or utoipa, to describe them.
+trait Routes {
+    fn add<S>(&mut self, service: S) -> &mut Self
+    where
+        S: HttpServiceFactory + OpenApiFactory + 'static;
+}
+
+impl Routes for web::ServiceConfig {
+    fn add<S: HttpServiceFactory + OpenApiFactory + 'static>(&mut self, service: S) -> &mut Self {
+        self.service(service)
+    }
+}
+
+impl Routes for utoipa_actix_web::service_config::ServiceConfig<'_> {
+    fn add<S: HttpServiceFactory + OpenApiFactory + 'static>(&mut self, service: S) -> &mut Self {
+        self.service(service)
+    }
+}
+
 /// Every resource, a line each.
-pub fn routes(config: &mut ServiceConfig<'_>) {
-    config
-        .service(chat::create)
-        .service(stored::list)
-        .service(follow::retrieve)
-        .service(stored::update)
-        .service(stored::delete)
-        .service(follow::follow)
-        .service(follow::cancel)
-        .service(stored::messages)
-        .service(activity::follow)
-        .service(completions::create)
-        .service(mock_admin::list_requests)
-        .service(mock_admin::clear_requests)
-        .service(mock_admin::verify)
-        .service(mock_admin::list_scenarios)
-        .service(mock_admin::set_scenarios)
-        .service(mock_admin::reset)
-        .service(models::list)
-        .service(models::retrieve)
-        .service(models::delete)
-        .service(embeddings::create)
-        .service(moderations::create)
-        .service(health::live)
-        .service(health::ready)
-        .service(metrics::metrics)
-        .service(openapi::document_3_2)
-        .service(openapi::document_3_1)
-        .map(pages::assets);
+fn resources(to: &mut impl Routes) {
+    to.add(chat::create)
+        .add(stored::list)
+        .add(follow::retrieve)
+        .add(stored::update)
+        .add(stored::delete)
+        .add(follow::follow)
+        .add(follow::cancel)
+        .add(stored::messages)
+        .add(activity::follow)
+        .add(completions::create)
+        .add(mock_admin::list_requests)
+        .add(mock_admin::clear_requests)
+        .add(mock_admin::verify)
+        .add(mock_admin::list_scenarios)
+        .add(mock_admin::set_scenarios)
+        .add(mock_admin::reset)
+        .add(models::list)
+        .add(models::retrieve)
+        .add(models::delete)
+        .add(embeddings::create)
+        .add(moderations::create)
+        .add(health::live)
+        .add(health::ready)
+        .add(metrics::metrics)
+        .add(openapi::document_3_2)
+        .add(openapi::document_3_1);
+}
+
+/// Everything that is served. Nothing is described: that takes megabytes on every thread.
+pub fn routes(config: &mut web::ServiceConfig) {
+    resources(config);
+    pages::assets(config);
 }
 
 /// Everything around the routes: ids, origins, and what happens off the routes.

@@ -12,7 +12,7 @@ use utoipa::{
 };
 use utoipa_actix_web::AppExt;
 
-use super::routes;
+use super::resources;
 use crate::openai::{ChatChunk, ErrorEnvelope, TextCompletion};
 
 /// What stands in every document beside the routes.
@@ -184,7 +184,7 @@ pub enum Edition {
 /// The document as JSON.
 pub fn document(edition: Edition) -> Value {
     let app = App::new().into_utoipa_app().openapi(Base::openapi());
-    let (_, openapi) = app.configure(routes).split_for_parts();
+    let (_, openapi) = app.configure(|routes| resources(routes)).split_for_parts();
     // A document that cannot be written would not have passed the tests.
     let mut document = serde_json::to_value(openapi).unwrap_or_default();
     refine(&mut document);

@@ -3,35 +3,35 @@
 mod catalog;
 mod direct;
 mod fields;
+mod library;
 mod send;
 mod settings;
 mod taped;
 mod unary;
 
-use std::{cell::OnceCell, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Client, RequestBuilder, StatusCode, Url,
+    Method, Request, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
 
 use super::{
     Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step, UnaryAnswer,
     UnaryCall,
-    cassette::{Cassettes, Request, Tape},
+    cassette::{self, Cassettes, Tape},
 };
 use crate::{
     openai::{Continuation, Destination, Field, Model, scan},
     sse::{DecodeError, Decoder, Event},
 };
 use catalog::Catalog;
-use direct::Direct;
-use send::SendError;
+use send::{SendError, Transport};
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
-use settings::{base_url, client, headers};
+use settings::{base_url, headers};
 use taped::Taped;
 
 /// The largest error body, or list of models, that is read.
@@ -39,12 +39,7 @@ const MAX_SIDE_BODY: usize = 1 << 20;
 
 /// An upstream as one worker thread sees it: with connections of its own.
 pub struct Upstream {
-    client: Client,
-    // In place of the client, where nothing but TCP is between.
-    direct: Option<Direct>,
-    // Made when it is needed.
-    unpooled: OnceCell<Client>,
-    connect: Duration,
+    transport: Transport,
     base: Url,
     headers: HeaderMap,
     has_credentials: bool,
@@ -81,10 +76,7 @@ impl Upstream {
     ) -> Result<Self, UpstreamSettingsError> {
         let base = base_url(settings)?;
         Ok(Self {
-            client: client(connect, usize::MAX)?,
-            direct: Direct::new(&base, connect),
-            unpooled: OnceCell::new(),
-            connect,
+            transport: Transport::new(&base, connect)?,
             base,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
@@ -130,13 +122,9 @@ impl Upstream {
         } else {
             "application/json"
         };
-        let request = self
-            .client
-            .post(self.url(call.request.form().path()))
-            .headers(self.request_headers(&call.headers, &call.credentials))
-            .header(ACCEPT, expected)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
+        let mut request = Request::new(Method::POST, self.url(call.request.form().path()));
+        *request.headers_mut() = self.request_headers(&call.headers, &call.credentials, expected);
+        *request.body_mut() = Some(body.into());
         let tape = self.tape(call);
         let sent = self.send(request, &call.credentials, tape);
         let (headers, mut response) = sent.await?;
@@ -167,7 +155,7 @@ impl Upstream {
         // Whatever the operator has set may be one.
         let values = self.headers.values();
         secrets.extend(values.filter_map(|value| Some(value.to_str().ok()?.to_owned())));
-        let (path, body) = Request::parts_of(call);
+        let (path, body) = cassette::Request::parts_of(call);
         let tape = Tape::start(cassettes, (&path, &body), secrets);
         tape.inspect_err(|error| tracing::warn!(%error, "an exchange is not kept"))
             .ok()
@@ -176,7 +164,7 @@ impl Upstream {
     /// The answer's head, if it is not a refusal; and of its headers those that clients read.
     async fn send(
         &self,
-        request: RequestBuilder,
+        request: Request,
         credentials: &Credentials,
         tape: Option<Tape>,
     ) -> Result<(Vec<(String, String)>, Taped), BackendError> {
@@ -190,20 +178,21 @@ impl Upstream {
     }
 
     /// A reply whose head has come.
-    async fn head(&self, request: RequestBuilder) -> Result<send::Response, BackendError> {
-        let unpooled = || {
-            if let Some(client) = self.unpooled.get() {
-                return Some(client.clone());
-            }
-            let client = client(self.connect, 0).ok()?;
-            Some(self.unpooled.get_or_init(|| client).clone())
-        };
-        let sent = send::send(request, self.direct.as_ref(), unpooled).await;
+    async fn head(&self, request: Request) -> Result<send::Response, BackendError> {
+        let sent = self.transport.send(request).await;
         sent.map_err(|error| not_sent(&error))
     }
 
-    fn request_headers(&self, given: &[(String, String)], credentials: &Credentials) -> HeaderMap {
+    /// The headers of a request with a body of JSON, whose answer is to be of the type `accept`.
+    fn request_headers(
+        &self,
+        given: &[(String, String)],
+        credentials: &Credentials,
+        accept: &'static str,
+    ) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let authorization = match credentials {
             Credentials::Clients(given) if !self.has_credentials => given.as_ref(),
             Credentials::Clients(_) | Credentials::Ours => None,

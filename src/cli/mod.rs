@@ -21,7 +21,10 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{backend::upstream::Secret, config};
+use crate::{
+    backend::upstream::Secret,
+    config::{DEFAULTS, Flag, secret},
+};
 
 /// Exit code of a command that was understood but failed.
 const FAILED: u8 = 1;
@@ -63,6 +66,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask a running server whether it takes new work
     Health(health::HealthArgs),
+    /// Print every setting, its default and the reason for it, as a configuration file
+    Config,
     /// Print the OpenAPI document, or check the committed one
     Openapi(openapi::OpenapiArgs),
     /// Print what a shell needs to complete the command line
@@ -145,6 +150,15 @@ struct ServeArgs {
     stop_at_eof: bool,
 }
 
+/// The settings that these arguments of `serve` give.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn settings(arguments: &[&str]) -> Result<Vec<Flag>, clap::Error> {
+    let line = ["tokenfall"].iter().chain(arguments);
+    Ok(serve::flags(Cli::try_parse_from(line)?.serve))
+}
+
 /// Runs what the command line says.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -155,6 +169,10 @@ pub fn run() -> ExitCode {
         Command::Chat(args) => chat::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Config => {
+            say(DEFAULTS);
+            ExitCode::SUCCESS
+        }
         Command::Openapi(args) => openapi::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
@@ -167,7 +185,7 @@ pub fn run() -> ExitCode {
 /// Which flag named a variable that is not there.
 fn key(flag: &str, name: Option<&str>) -> Result<Option<Secret>, String> {
     let Some(name) = name else { return Ok(None) };
-    let key = config::secret(name).map(Some);
+    let key = secret(name).map(Some);
     key.ok_or_else(|| format!("{flag}: the environment has no variable `{name}`"))
 }
 

@@ -50,8 +50,34 @@ pub enum Code {
 }
 
 impl Code {
-    /// Those that a log can end with.
-    pub(super) const OF_LOGS: [Self; 11] = [
+    /// All of them.
+    pub const ALL: [Self; 22] = [
+        Self::UpstreamUnreachable,
+        Self::UpstreamTruncated,
+        Self::UpstreamMalformed,
+        Self::UpstreamError,
+        Self::UpstreamAuth,
+        Self::UpstreamLost,
+        Self::UpstreamTimeout,
+        Self::Overloaded,
+        Self::ShuttingDown,
+        Self::LogTooLarge,
+        Self::Cancelled,
+        Self::ModelNotFound,
+        Self::NotFound,
+        Self::StreamExpired,
+        Self::CursorMalformed,
+        Self::CursorInvalid,
+        Self::NotStreamed,
+        Self::NotStored,
+        Self::IdempotencyMismatch,
+        Self::RateLimitExceeded,
+        Self::InsufficientQuota,
+        Self::InternalError,
+    ];
+
+    /// Those that a stream can end with.
+    pub const OF_LOGS: [Self; 11] = [
         Self::UpstreamUnreachable,
         Self::UpstreamTruncated,
         Self::UpstreamMalformed,

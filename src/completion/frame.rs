@@ -12,6 +12,12 @@ use crate::{
     stream::{Event, Id, Kind, Seq},
 };
 
+/// How much room is taken at once for the frames of an answer, at first and at most. They are cut from
+/// it, so that an event costs no allocation of its own.
+const ROOM: (usize, usize) = (1024, 8 * 1024);
+/// What a frame has beside the chunk's JSON: `data: `, line ends, and the completion's own id and number.
+const AROUND: usize = 96;
+
 /// The terminating sentinel's frame.
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -24,11 +30,25 @@ pub(super) struct Framer {
     /// The milliseconds since then stand before every chunk and error, as an `id:`. For logs that
     /// no client reads.
     pub(super) since: Option<Instant>,
+    // Where the next frames are written.
+    room: BytesMut,
+    taken: usize,
 }
 
 impl Framer {
+    /// Of the completion with this id.
+    pub(super) fn new(id: Id, has_sequence: bool) -> Self {
+        Self {
+            id,
+            has_sequence,
+            since: None,
+            room: BytesMut::new(),
+            taken: 0,
+        }
+    }
+
     /// A chunk's event.
-    pub(super) fn chunk(&self, chunk: &Chunk, seq: Seq) -> Event {
+    pub(super) fn chunk(&mut self, chunk: &Chunk, seq: Seq) -> Event {
         let kind = if chunk.facts.is_usage_only() {
             Kind::Usage
         } else {
@@ -51,7 +71,7 @@ impl Framer {
     }
 
     /// The error's event.
-    pub(super) fn failure(&self, failure: &Failure, seq: Seq) -> Event {
+    pub(super) fn failure(&mut self, failure: &Failure, seq: Seq) -> Event {
         let json = failure.event();
         let frame = match scan(&json) {
             Ok(facts) => self.frame(&Chunk { json, facts }, seq),
@@ -72,10 +92,11 @@ impl Framer {
         }
     }
 
-    fn frame(&self, chunk: &Chunk, seq: Seq) -> Bytes {
+    fn frame(&mut self, chunk: &Chunk, seq: Seq) -> Bytes {
         const PREFIX: &[u8] = b"data: ";
         let sequence = self.has_sequence.then_some(seq.0);
-        let mut frame = BytesMut::with_capacity(chunk.json.len() + 96);
+        self.make_room(chunk.json.len() + AROUND);
+        let frame = &mut self.room;
         if let Some(since) = self.since {
             frame.put_slice(format!("id: {}\n", millis(since.elapsed())).as_bytes());
         }
@@ -83,15 +104,22 @@ impl Framer {
         frame.put_slice(PREFIX);
         chunk
             .facts
-            .rewrite(&chunk.json, self.id.as_str(), sequence, &mut frame);
+            .rewrite(&chunk.json, self.id.as_str(), sequence, frame);
         // JSON may be laid out over several lines; then each is a `data:` line of its own.
         if memchr2(b'\r', b'\n', &frame[start..]).is_some() {
             let lines = data_frame(&frame[start + PREFIX.len()..]);
             frame.truncate(start);
             frame.put_slice(&lines);
-            return frame.freeze();
+        } else {
+            frame.put_slice(b"\n\n");
         }
-        frame.put_slice(b"\n\n");
-        frame.freeze()
+        frame.split().freeze()
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        if self.room.capacity() < bytes {
+            self.taken = (self.taken * 2).clamp(ROOM.0, ROOM.1);
+            self.room = BytesMut::with_capacity(self.taken.max(bytes));
+        }
     }
 }

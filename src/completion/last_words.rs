@@ -7,11 +7,8 @@ use crate::stream::{End, Event, Log, Seq};
 pub(super) fn last_words(log: &Log, seq: Seq) -> (Vec<Event>, End) {
     let about = About::of(log);
     let failure = Failure::lost();
-    let framer = Framer {
-        id: log.id().clone(),
-        has_sequence: about.as_ref().is_ok_and(|about| about.has_sequence),
-        since: None,
-    };
+    let has_sequence = about.as_ref().is_ok_and(|about| about.has_sequence);
+    let mut framer = Framer::new(log.id().clone(), has_sequence);
     let mut events = vec![framer.failure(&failure, seq)];
     // A completion in one piece has no sentinel behind it.
     if about.is_ok_and(|about| about.is_streamed) {

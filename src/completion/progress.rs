@@ -48,11 +48,11 @@ impl Progress {
         self.first_content
     }
 
-    /// When the next chunk must have come. Chunks without content are no progress.
-    pub(super) fn deadline(&self, clocks: &Clocks, now: Instant) -> Instant {
+    /// When the next chunk must have come, once there is one. Chunks without content are no progress.
+    pub(super) fn deadline(&self, clocks: &Clocks) -> Option<Instant> {
         match self.last_finish {
-            Some(finish) if self.at_eof().is_ok() => finish + clocks.after_finish,
-            Some(_) | None => self.last_content.unwrap_or(now) + clocks.between,
+            Some(finish) if self.at_eof().is_ok() => Some(finish + clocks.after_finish),
+            Some(_) | None => self.last_content.map(|last| last + clocks.between),
         }
     }
 
@@ -118,13 +118,12 @@ mod tests {
         let start = Instant::now();
         tokio::time::advance(Duration::from_secs(60)).await;
         progress.note(&scan(empty.as_bytes()).expect("a chunk"), Instant::now());
-        let deadline = progress.deadline(&clocks, Instant::now());
-        assert_eq!(deadline, start + clocks.between);
+        assert_eq!(progress.deadline(&clocks), Some(start + clocks.between));
         progress.note(
             &scan(finish(0).as_bytes()).expect("a chunk"),
             Instant::now(),
         );
-        let deadline = progress.deadline(&clocks, Instant::now());
-        assert_eq!(deadline, Instant::now() + clocks.after_finish);
+        let deadline = progress.deadline(&clocks);
+        assert_eq!(deadline, Some(Instant::now() + clocks.after_finish));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
     select,
     time::{Instant, sleep, timeout},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     access::Reservation,
     backend::{Call, Route},
-    stream::{End, Lookup, Producer, StoreError},
+    stream::{End, Log, Lookup, Producer, StoreError},
 };
 
 /// How long an upstream may take from its sentinel to its end of file before its connection
@@ -62,11 +62,10 @@ impl Pump {
         shared: Shared,
     ) -> Self {
         Self {
-            framer: Framer {
-                id: producer.log().id().clone(),
-                has_sequence: call.request.params.include_sequence == Some(true),
-                since: None,
-            },
+            framer: Framer::new(
+                producer.log().id().clone(),
+                call.request.params.include_sequence == Some(true),
+            ),
             producer: Some(producer),
             account,
             route,
@@ -112,18 +111,13 @@ impl Pump {
         let total = self.route.clocks.total;
         let outcome = {
             let relay = AssertUnwindSafe(self.relay()).catch_unwind();
+            // Of a set, that it is polled when it was woken itself and not with every chunk.
+            let mut stop = FuturesUnordered::from_iter([stop(&log, &stopping, total)]);
             select! {
                 // The answer's own end wins over a clock that runs out beside it.
                 biased;
                 outcome = relay => outcome.unwrap_or_else(|_| Err(Failure::internal())),
-                () = stopping.cancelled() => Err(Failure::shutting_down()),
-                () = log.cancelled() => {
-                    Err(Failure::new(Code::Cancelled, "The completion was cancelled."))
-                }
-                () = log.abandoned() => {
-                    Err(Failure::new(Code::Cancelled, "Everyone who read this stream has left."))
-                }
-                () = sleep(total) => Err(Failure::late(Clock::Total, Some(total))),
+                Some(failure) = stop.next() => Err(failure),
             }
         };
         let (result, rest) = match outcome {
@@ -259,6 +253,19 @@ impl Pump {
             backoff = (backoff * 2).min(BACKOFF.1);
         }
         tracing::warn!(completion.id = %log.id(), "not stored: the store stayed away");
+    }
+}
+
+/// What ends an answer before its time.
+async fn stop(log: &Log, stopping: &CancellationToken, total: Duration) -> Failure {
+    select! {
+        biased;
+        () = stopping.cancelled() => Failure::shutting_down(),
+        () = log.cancelled() => Failure::new(Code::Cancelled, "The completion was cancelled."),
+        () = log.abandoned() => {
+            Failure::new(Code::Cancelled, "Everyone who read this stream has left.")
+        }
+        () = sleep(total) => Failure::late(Clock::Total, Some(total)),
     }
 }
 

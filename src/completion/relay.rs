@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use tokio::{
     select,
-    time::{Instant, sleep},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -141,14 +141,13 @@ impl Pump {
             true => clocks.first_chunk,
             false => clocks.total,
         };
-        let mut deadline = pin!(sleep(first_chunk));
-        let answer = select! {
-            biased;
-            answer = target.backend.open(self.account.call(call)) => answer?,
-            () = &mut deadline => return Err(Failure::late(Clock::FirstChunk, Some(first_chunk))),
-        };
-        self.release
-            .head(self.account.completion(), answer.headers, answer.plan);
+        let mut due = Instant::now() + first_chunk;
+        let mut deadline = pin!(sleep_until(due));
+        let opening = target.backend.open(self.account.call(call));
+        let late = |_| Failure::late(Clock::FirstChunk, Some(first_chunk));
+        let answer = timeout_at(due, opening).await.map_err(late)??;
+        let to = self.account.completion();
+        self.release.head(to, answer.headers, answer.plan);
         let mut chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
             Body::Whole(chunk) => {
@@ -164,13 +163,15 @@ impl Pump {
                 biased;
                 step = chunks.next() => step,
                 () = &mut deadline => {
-                    // A lingering upstream that has finished has said all there is.
-                    let late = match has_begun {
+                    // It is moved when it fires, not with every chunk.
+                    if deadline.deadline() < due {
+                        deadline.as_mut().reset(due);
+                        continue;
+                    }
+                    return self.says_no_more(match has_begun {
                         true => Failure::late(Clock::Between, Some(clocks.between)),
                         false => Failure::late(Clock::FirstChunk, Some(first_chunk)),
-                    };
-                    self.progress.at_eof().map_err(|Incomplete| late)?;
-                    return self.flush().map(|()| None);
+                    });
                 }
             };
             match step {
@@ -180,8 +181,7 @@ impl Pump {
                     return self.flush().map(|()| Some(chunks));
                 }
                 Some(Err(BackendError::Truncated(_))) | None => {
-                    self.progress.at_eof().map_err(truncated)?;
-                    return self.flush().map(|()| None);
+                    return self.says_no_more(truncated(Incomplete));
                 }
                 Some(Err(error)) => return Err(error.into()),
             }
@@ -189,9 +189,17 @@ impl Pump {
                 attempt.good();
             }
             has_begun = true;
-            let next = self.progress.deadline(&clocks, Instant::now());
-            deadline.as_mut().reset(next);
+            due = self.progress.deadline(&clocks).unwrap_or(due);
+            if due < deadline.deadline() {
+                deadline.as_mut().reset(due);
+            }
         }
+    }
+
+    /// The upstream has said all it does. Where it has not finished, that is a failure.
+    fn says_no_more(&mut self, failure: Failure) -> Result<Option<Chunks>, Failure> {
+        self.progress.at_eof().map_err(|Incomplete| failure)?;
+        self.flush().map(|()| None)
     }
 
     pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {

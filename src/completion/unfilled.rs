@@ -13,11 +13,7 @@ pub(super) struct Unfilled {
 impl Unfilled {
     pub(super) fn new(producer: Producer, has_sequence: bool) -> Self {
         Self {
-            framer: Framer {
-                id: producer.log().id().clone(),
-                has_sequence,
-                since: None,
-            },
+            framer: Framer::new(producer.log().id().clone(), has_sequence),
             producer: Some(producer),
         }
     }

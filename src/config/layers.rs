@@ -11,7 +11,8 @@ use toml::{Table, Value};
 
 use super::{Config, Marks, standard};
 
-const DEFAULTS: &str = include_str!("../config.default.toml");
+/// Every setting with its default and the reason for it, as TOML.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
 const PREFIX: &str = "TOKENFALL__";
 
 /// Where a value came from.

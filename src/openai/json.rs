@@ -233,6 +233,7 @@ impl<'a> Walk<'a> {
         let start = self.at;
         let mut is_ascii = true;
         loop {
+            self.at += plain(&self.bytes[self.at..]);
             let Some(&byte) = self.bytes.get(self.at) else {
                 return Err(self.error("unfinished string"));
             };
@@ -240,9 +241,12 @@ impl<'a> Walk<'a> {
                 b'"' => break,
                 b'\\' => self.escape()?,
                 0..=0x1F => return Err(self.error("control character in a string")),
-                _ => {
-                    is_ascii &= byte.is_ascii();
-                    self.at += 1;
+                0x20..=0x7F => self.at += 1,
+                0x80..=0xFF => {
+                    is_ascii = false;
+                    while self.bytes.get(self.at).is_some_and(|byte| !byte.is_ascii()) {
+                        self.at += 1;
+                    }
                 }
             }
         }
@@ -288,7 +292,9 @@ impl<'a> Walk<'a> {
         if !self.take(b"0123456789") {
             return Err(self.error("invalid number"));
         }
-        while self.take(b"0123456789") {}
+        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
         Ok(())
     }
 
@@ -332,12 +338,36 @@ impl<'a> Walk<'a> {
     }
 
     fn skip_space(&mut self) {
-        while self.take(b" \t\r\n") {}
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
     }
 
     fn error(&self, what: &'static str) -> JsonError {
         JsonError { at: self.at, what }
     }
+}
+
+/// How many of the first bytes are a string's and need no look: ASCII, no control character, quote or
+/// backslash. They are told eight at a time; up to seven more may follow.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The high bit of each byte that is zero; of those after the first, maybe others.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (eights, _) = bytes.as_chunks::<8>();
+    for (index, eight) in eights.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight);
+        let controls = word.wrapping_sub(ONES * 0x20) & !word;
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let found = (controls | word) & HIGH | quotes | backslashes;
+        if found != 0 {
+            // Less than eight.
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    eights.len() * 8
 }
 
 #[cfg(test)]

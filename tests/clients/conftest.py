@@ -4,10 +4,10 @@ import contextlib
 
 import pytest
 
-import tokenfall
+import binary
 from sdk import SDKS, Sdk
 
-SERVERS = pytest.StashKey[list[tokenfall.Server]]()
+SERVERS = pytest.StashKey[list[binary.Server]]()
 
 # A paced mock gives a token about every 17 ms: there is time for a heartbeat in each of its gaps.
 HEARTBEAT_IN_EVERY_GAP = {"TOKENFALL__STREAM__HEARTBEAT": "10ms", "TOKENFALL__STREAM__COMMIT_AFTER": "10ms"}
@@ -20,7 +20,7 @@ def serve(tmp_path_factory, request):
 
     @contextlib.contextmanager
     def started(*flags: str, **settings):
-        with tokenfall.serve(tmp_path_factory.mktemp("tokenfall"), *flags, **settings) as server:
+        with binary.serve(tmp_path_factory.mktemp("tokenfall"), *flags, **settings) as server:
             running.append(server)
             try:
                 yield server
@@ -55,13 +55,13 @@ def beating_proxy(serve, beating_mock):
 
 
 @pytest.fixture(params=["mock", "proxy"])
-def server(request) -> tokenfall.Server:
+def server(request) -> binary.Server:
     """The mock as fast as it can, and the proxy in front of it."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(params=["mock", "proxy"])
-def beating_server(request) -> tokenfall.Server:
+def beating_server(request) -> binary.Server:
     """The same two at a model's pace, with heartbeats in every gap."""
     return request.getfixturevalue(f"beating_{request.param}")
 

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenfall import REPOSITORY, clean_environment, wait_for_line
+from binary import REPOSITORY, clean_environment, wait_for_line
 
 
 @dataclass

@@ -7,8 +7,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from binary import REPOSITORY, clean_environment
 from sdk import PROBES
-from tokenfall import REPOSITORY, clean_environment
 
 VENVS = REPOSITORY / ".venvs"
 
@@ -66,7 +66,7 @@ def heading(first: str) -> str:
 
 
 def row(name: str, said: dict[str, str]) -> str:
-    """A row of README's tables, of what is to be said of each reader: once where two of a column agree."""
+    """A row of the tables in docs/ci.md, of what is to be said of each reader: once where two of a column agree."""
     cells = []
     for readers in COLUMNS.values():
         words = {said[reader] for reader in readers}
@@ -75,16 +75,16 @@ def row(name: str, said: dict[str, str]) -> str:
 
 
 def hold(heading: str, rows: list[str]) -> None:
-    """Holds the rows below this heading of README's to these; `UPDATE_README=1` writes them anew instead."""
-    readme = REPOSITORY / "README.md"
-    lines = readme.read_text().splitlines()
-    assert heading in lines, f"README has no table {heading}"
+    """Holds the rows below this heading of docs/ci.md to these; `UPDATE_DOCS=1` writes them anew instead."""
+    document = REPOSITORY / "docs/ci.md"
+    lines = document.read_text().splitlines()
+    assert heading in lines, f"{document} has no table {heading}"
     start = lines.index(heading) + 2
     known = list(itertools.takewhile(lambda line: line.startswith("|"), lines[start:]))
-    if os.environ.get("UPDATE_README"):
+    if os.environ.get("UPDATE_DOCS"):
         lines[start : start + len(known)] = known = rows
-        readme.write_text("\n".join(lines) + "\n")
-    assert known == rows, "\n".join(["README should have:", *rows])
+        document.write_text("\n".join(lines) + "\n")
+    assert known == rows, "\n".join(["docs/ci.md should have:", *rows])
 
 
 def read_all(base_url: str, cases_of, at_once: int = 3) -> dict[str, list[Read]]:

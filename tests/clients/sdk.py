@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tokenfall import REPOSITORY, clean_environment
+from binary import REPOSITORY, clean_environment
 
 PROBES = Path(__file__).parent / "probes"
 

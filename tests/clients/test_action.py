@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from tokenfall import BINARY, REPOSITORY, clean_environment
+from binary import BINARY, REPOSITORY, clean_environment
 
 FOLDER = REPOSITORY / ".github/actions/tokenfall"
 

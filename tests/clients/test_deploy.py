@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tokenfall import BINARY, REPOSITORY, clean_environment
+from binary import BINARY, REPOSITORY, clean_environment
 
 DEPLOY = REPOSITORY / "deploy"
 MANIFESTS = sorted(DEPLOY.glob("kubernetes/*.yaml"))

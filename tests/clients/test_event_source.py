@@ -5,15 +5,15 @@ import shutil
 import subprocess
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
+import browser
+from binary import clean_environment
 import resuming
 from cutting import Cut, CuttingProxy, cutting
 from sdk import PROBES
-from tokenfall import clean_environment
 
 REQUEST = {"model": "any", "messages": [{"role": "user", "content": "How does a token fall? 🌊"}], "seed": 7, "max_tokens": 16}
 RETRY = {"TOKENFALL__STREAM__RETRY": "50ms"}
@@ -109,23 +109,9 @@ def expect_no_more(proxy: CuttingProxy, within: float = 0.5) -> None:
 
 
 @pytest.fixture(scope="module")
-def page():
+def page(tmp_path_factory):
     """The URL of an empty page, of an origin that is not the server's."""
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b"<!doctype html><title>a page</title><link rel=icon href=data:,>"
-            self.send_response(200)
-            self.send_header("content-type", "text/html")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as listener:
-        listener.block_on_close = False
-        threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.server_port}/"
-        listener.shutdown()
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "index.html").write_text(browser.EMPTY_PAGE)
+    with browser.serving(folder) as url:
+        yield url

@@ -1,11 +1,11 @@
-"""What each fault is to real clients. README's table of it is held to what is seen here."""
+"""What each fault is to real clients. The table in docs/ci.md is held to what is seen here."""
 
 import pytest
 import yaml
 
-import tokenfall_mock
+import tokenfall.mock
+from binary import BINARY, REPOSITORY
 from readers import READERS, Read, heading, hold, read_all, row
-from tokenfall import BINARY, REPOSITORY
 
 FAULTS = [
     "status=401", "status=429", "status=500", "status=503", "stall@event=5", "drip@event=5", "cut@event=1",
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def mock():
-    with tokenfall_mock.start("--instant", prompts=REPOSITORY / "prompts", binary=BINARY) as mock:
+    with tokenfall.mock.start("--instant", prompts=REPOSITORY / "prompts", binary=BINARY) as mock:
         yield mock
 
 
@@ -81,7 +81,7 @@ def outcome(fault: str, read: Read, requests: int) -> str:
     return repr(read)
 
 
-def test_every_fault_is_to_every_client_what_readme_says(seen):
+def test_every_fault_is_to_every_client_what_the_table_says(seen):
     rows = []
     for fault in FAULTS:
         said = {reader: outcome(fault, *result) for reader, result in seen[fault].items()}

@@ -1,4 +1,4 @@
-"""What is handed to users who test with the mock: for Python, for pytest, for Node, and README's words on them."""
+"""What is handed to users who test with the mock: for Python, for pytest and for Node."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-import tokenfall_mock
-from tokenfall import BINARY, REPOSITORY, STOPS_WITHIN, clean_environment
+import tokenfall.mock
+from binary import BINARY, REPOSITORY, STOPS_WITHIN, clean_environment
 
 HELPERS = REPOSITORY / "clients"
 GREETING = {"model": "m", "messages": [{"role": "user", "content": "Good day"}]}
@@ -25,11 +25,11 @@ SCENARIO = {"match": {"last_user": "Good day"}, "reply": {"text": "Hello!"}}
 
 @pytest.fixture(scope="module")
 def mock():
-    with tokenfall_mock.start(binary=BINARY) as mock:
+    with tokenfall.mock.start(binary=BINARY) as mock:
         yield mock
 
 
-def ask(session: tokenfall_mock.Session, body: dict = GREETING, **headers: str) -> str:
+def ask(session: tokenfall.mock.Session, body: dict = GREETING, **headers: str) -> str:
     headers = {"content-type": "application/json"} | session.headers | headers
     with urlopen(Request(f"{session.base_url}/chat/completions", json.dumps(body).encode(), headers)) as reply:
         return json.load(reply)["choices"][0]["message"]["content"]
@@ -53,7 +53,7 @@ def test_verify_counts_and_says_what_came_instead(mock):
     assert session.verify({"last_user": "Good day"}, count=1) == 1
     with pytest.raises(AssertionError, match=r'at least 1.*found 0 of 1(?s:.*)1\. m -> 200(?s:.*)user: "Good day"'):
         session.verify({"last_user": "Bye"})
-    with pytest.raises(tokenfall_mock.Refused, match="last_usr"):
+    with pytest.raises(tokenfall.mock.Refused, match="last_usr"):
         session.verify({"last_usr": "Good day"})
 
 
@@ -66,7 +66,7 @@ def test_the_journal_tells_statuses_and_faults(mock):
 
 
 def test_a_stop_does_not_wait_for_streams_that_stand_still():
-    with tokenfall_mock.start(binary=BINARY) as mock:
+    with tokenfall.mock.start(binary=BINARY) as mock:
         headers = {"content-type": "application/json", "x-mock-fault": "stall@event=1"}
         body = json.dumps(GREETING | {"stream": True}).encode()
         stream = urlopen(Request(f"{mock.base_url}/chat/completions", body, headers))
@@ -76,18 +76,18 @@ def test_a_stop_does_not_wait_for_streams_that_stand_still():
 
 
 def test_what_cannot_start_says_why(tmp_path, monkeypatch):
-    with pytest.raises(tokenfall_mock.StartError, match="exit code 2(?s:.*)/no/such/folder"):
-        tokenfall_mock.start(prompts="/no/such/folder", binary=BINARY)
-    with pytest.raises(tokenfall_mock.StartError, match="/no/such/binary could not be run"):
-        tokenfall_mock.start(binary="/no/such/binary")
+    with pytest.raises(tokenfall.mock.StartError, match="exit code 2(?s:.*)/no/such/folder"):
+        tokenfall.mock.start(prompts="/no/such/folder", binary=BINARY)
+    with pytest.raises(tokenfall.mock.StartError, match="/no/such/binary could not be run"):
+        tokenfall.mock.start(binary="/no/such/binary")
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\necho waiting >&2\nexec sleep 60\n")
     silent.chmod(0o755)
-    with pytest.raises(tokenfall_mock.StartError, match="within 0.2 s(?s:.*)waiting"):
-        tokenfall_mock.start(binary=silent, patience=0.2)
+    with pytest.raises(tokenfall.mock.StartError, match="within 0.2 s(?s:.*)waiting"):
+        tokenfall.mock.start(binary=silent, patience=0.2)
     monkeypatch.setenv("TOKENFALL_BIN", "/no/such/binary")
-    with pytest.raises(tokenfall_mock.StartError, match="TOKENFALL_BIN=/no/such/binary"):
-        tokenfall_mock.start()
+    with pytest.raises(tokenfall.mock.StartError, match="TOKENFALL_BIN=/no/such/binary"):
+        tokenfall.mock.start()
 
 
 def test_the_binary_is_looked_for_in_the_environment_on_the_path_and_where_it_is_built(tmp_path, monkeypatch):
@@ -97,21 +97,21 @@ def test_the_binary_is_looked_for_in_the_environment_on_the_path_and_where_it_is
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("TOKENFALL_BIN", "/bin/sh")
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    assert tokenfall_mock.find_binary() == Path("/bin/sh")
+    assert tokenfall.mock.find_binary() == Path("/bin/sh")
     monkeypatch.delenv("TOKENFALL_BIN")
-    assert tokenfall_mock.find_binary() == tmp_path / "path/tokenfall"
+    assert tokenfall.mock.find_binary() == tmp_path / "path/tokenfall"
     monkeypatch.setenv("PATH", "")
-    assert tokenfall_mock.find_binary() == tmp_path / "here/target/release/tokenfall"
+    assert tokenfall.mock.find_binary() == tmp_path / "here/target/release/tokenfall"
 
 
 STARTERS = {
     "python": [
         sys.executable, "-c",
-        "import time, tokenfall_mock; mock = tokenfall_mock.start(); print(mock.url, flush=True); time.sleep(60)",
+        "import time, tokenfall.mock; mock = tokenfall.mock.start(); print(mock.url, flush=True); time.sleep(60)",
     ],
     "node": [
         "node", "--input-type=module", "-e",
-        f"import {{ startMock }} from '{HELPERS}/node/tokenfall-mock.mjs';"
+        f"import {{ startMock }} from '{HELPERS}/node/index.mjs';"
         "console.log((await startMock()).url); setTimeout(() => {}, 60_000)",
     ],
 }  # fmt: skip
@@ -142,7 +142,7 @@ def environment() -> dict[str, str]:
 def run_pytest(folder: Path, test: str, conftest: str = "") -> subprocess.CompletedProcess:
     """Runs a test of a project of its own, with the SDK beside pytest."""
     (folder / "test_it.py").write_text(test)
-    (folder / "conftest.py").write_text(conftest or 'pytest_plugins = ["pytest_tokenfall"]\n')
+    (folder / "conftest.py").write_text(conftest or 'pytest_plugins = ["tokenfall.pytest_plugin"]\n')
     (folder / "pytest.ini").write_text("[pytest]\n")
     (sdk,) = (REPOSITORY / ".venvs/openai3/lib").glob("python3*/site-packages")
     path = os.pathsep.join([str(HELPERS / "python"), str(sdk)])
@@ -171,7 +171,7 @@ def test_a_server_that_does_not_start_is_an_error_of_the_test(tmp_path):
     run = run_pytest(
         tmp_path,
         "def test_it(tokenfall_session): pass\n",
-        'import pytest\npytest_plugins = ["pytest_tokenfall"]\n'
+        'import pytest\npytest_plugins = ["tokenfall.pytest_plugin"]\n'
         "@pytest.fixture(scope='session')\n"
         "def tokenfall_options(): return {'args': ['--instant'], 'prompts': '/no/such/folder'}\n",
     )
@@ -186,37 +186,3 @@ def test_the_helper_for_node():
 def node_test(file: Path) -> subprocess.CompletedProcess:
     command = ["node", "--test", "--test-reporter=tap", str(file)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
-
-
-def snippet(language: str) -> str:
-    """The one block of this language in README's section on CI."""
-    section = (REPOSITORY / "README.md").read_text().split("\n## Use it in CI\n")[1].split("\n## ")[0]
-    (found,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
-    return found
-
-
-def test_readme_has_a_test_for_pytest(tmp_path):
-    run = run_pytest(tmp_path, snippet("python"))
-    assert run.returncode == 0 and "1 passed" in run.stdout, run.stdout + run.stderr
-
-
-def test_readme_has_a_test_for_node():
-    # Beside the SDK, which has another name there.
-    file = REPOSITORY / "tests/clients/probes/readme.test.mjs"
-    text = snippet("js").replace('"openai"', '"openai-latest"')
-    file.write_text(text.replace("./tokenfall-mock.mjs", f"{HELPERS}/node/tokenfall-mock.mjs"))
-    try:
-        run = node_test(file)
-    finally:
-        file.unlink()
-    assert run.returncode == 0 and "# pass 1" in run.stdout, run.stdout + run.stderr
-
-
-def test_readme_has_a_job_that_uses_the_action_as_it_is():
-    import yaml
-
-    (job,) = yaml.safe_load(snippet("yaml"))["jobs"].values()
-    action = yaml.safe_load((REPOSITORY / ".github/actions/tokenfall/action.yml").read_text())
-    (used,) = [step for step in job["steps"] if "tokenfall" in step.get("uses", "")]
-    assert used["uses"].partition("@")[0].endswith("/tokenfall/.github/actions/tokenfall")
-    assert set(used.get("with", {})) <= set(action["inputs"])

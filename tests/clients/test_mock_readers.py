@@ -1,6 +1,6 @@
 """Real clients read every kind of reply the same, whatever server the mock looks like and however it writes.
 
-README's table of what clients read is held to what is seen here.
+The table in docs/ci.md of what clients read is held to what is seen here.
 """
 
 import itertools
@@ -10,8 +10,8 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+from binary import REPOSITORY
 from readers import READERS, Read, heading, hold, read_all, row
-from tokenfall import REPOSITORY
 
 KINDS = [
     "greeting", "non-ascii", "reasoning", "refusal", "tool-call", "parallel-calls", "structured-output", "tool-result",
@@ -123,7 +123,7 @@ def test_the_replies_say_what_they_are_for(said):
     assert len(said["parallel-calls"]["calls"]) == 2 and "𝄞" in said["non-ascii"]["text"]
 
 
-def test_readme_says_what_clients_read(reads, said):
+def test_the_table_says_what_clients_read(reads, said):
     of = {
         "text, tool calls": lambda read: shows(read, said, "text", "calls"),
         "structured output": lambda read: shows(read, said, "text", kind="structured-output"),

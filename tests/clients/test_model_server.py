@@ -10,9 +10,9 @@ import subprocess
 import httpx
 import pytest
 
+from binary import BINARY, clean_environment
 import sse
 from model_server import model_server
-from tokenfall import BINARY, clean_environment
 
 REQUEST = {
     "model": "tiny-random",

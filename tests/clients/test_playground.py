@@ -10,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from binary import REPOSITORY, Server, clean_environment
 from browser import DESKTOP, PHONE, Seen, accessibility_faults, chromium, is_wider_than_its_window, open_page, shoot
-from tokenfall import REPOSITORY, Server, clean_environment
 
 PATIENCE = 20_000  # ms; the machine may be busy
 PROMPTS = ("--prompts", str(REPOSITORY / "prompts"))

@@ -2,16 +2,12 @@
 
 import json
 import re
-import sys
 
 import httpx
 import pytest
 
-from tokenfall import REPOSITORY
-
-sys.path.insert(0, str(REPOSITORY / "clients/python"))
-import tokenfall_resume  # noqa: E402
-from tokenfall_resume import DELAYS, ResumingTransport  # noqa: E402
+from tokenfall import resume
+from tokenfall.resume import DELAYS, ResumingTransport
 
 URL = "http://server/v1/chat/completions"
 WORDS = ("", "one", " データ: [DONE]\n\n", " 🌊", "")
@@ -132,7 +128,7 @@ def test_closing_closes_what_is_being_read():
 def waits(monkeypatch):
     """How long it would have waited, in seconds."""
     waited = []
-    monkeypatch.setattr(tokenfall_resume.time, "sleep", waited.append)
+    monkeypatch.setattr(resume.time, "sleep", waited.append)
     return waited
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tokenfall import REPOSITORY, clean_environment
+from binary import REPOSITORY, clean_environment
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 

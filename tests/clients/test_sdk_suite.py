@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tokenfall import REPOSITORY, clean_environment
+from binary import REPOSITORY, clean_environment
 
 PYTHON = REPOSITORY / ".venvs/sdktests/bin/python"
 (SOURCE,) = (REPOSITORY / ".venvs").glob("openai-*")

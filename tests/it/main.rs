@@ -40,6 +40,7 @@ mod mock;
 mod operation;
 mod pages;
 mod panics;
+mod reference;
 mod resume;
 mod routing;
 mod scenarios;

@@ -33,7 +33,6 @@ use tokenfall::{
     tokens::Tokens,
 };
 use tokio::sync::Notify;
-use utoipa_actix_web::AppExt;
 
 use crate::{
     chunks::{STREAM, WHOLE, finish, frame, text},
@@ -222,9 +221,7 @@ fn serve(
                 Router::new(vec![route]),
                 shared.clone(),
             )))
-            .into_utoipa_app()
             .configure(api::routes)
-            .into_app()
             .route("/handler", web::get().to(broken_handler))
             .route("/body", web::get().to(broken_body))
             .wrap(from_fn(api::request_id))

@@ -123,10 +123,10 @@ fn called(question: &Question) -> Vec<&Function> {
 fn text(question: &Question, random: &mut Random) -> String {
     let mut text = match (&question.tool_result, echo(question.last_user().first())) {
         (Some(result), _) => match echo(Some(result)) {
-            Some(result) => format!("The tool said: “{result}”."),
+            Some(result) => said("The tool", &result),
             None => "The tool said nothing.".to_owned(),
         },
-        (None, Some(asked)) => format!("You said: “{asked}”."),
+        (None, Some(asked)) => said("You", &asked),
         (None, None) => "You said nothing.".to_owned(),
     };
     let mut sentences = SENTENCES;
@@ -140,6 +140,16 @@ fn text(question: &Question, random: &mut Random) -> String {
     text
 }
 
+/// A sentence with what somebody said, which may have an end of its own.
+fn said(who: &str, text: &str) -> String {
+    let end = if text.ends_with(['.', '!', '?', '…']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{who} said: “{text}”{end}")
+}
+
 /// The beginning of a text.
 fn echo(text: Option<&String>) -> Option<String> {
     let text = text?.trim();
@@ -148,4 +158,15 @@ fn echo(text: Option<&String>) -> Option<String> {
         echo.push('…');
     }
     (!echo.is_empty()).then_some(echo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn what_was_said_ends_once() {
+        assert_eq!(said("You", "Hi"), "You said: “Hi”.");
+        assert_eq!(said("You", "Hello!"), "You said: “Hello!”");
+    }
 }

@@ -2,8 +2,13 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use futures_util::FutureExt;
+use reqwest::{Method, Request};
 use serde::Deserialize;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::{MAX_SIDE_BODY, Taped, Upstream, read_body, refused, returned};
 use crate::{backend::BackendError, openai::Model};
@@ -78,14 +83,24 @@ impl Upstream {
     /// The models that it names; none if it is not to be asked.
     pub(super) async fn list(&self) -> Named {
         match &self.catalog {
-            Some(catalog) => catalog.get(self.ask_for_models()).await,
+            Some(catalog) => {
+                let asking = timeout(TIMEOUT, self.ask_for_models());
+                let late = |_| {
+                    Err(BackendError::Unreachable(
+                        "its list takes too long".to_owned(),
+                    ))
+                };
+                catalog
+                    .get(asking.map(|asked| asked.unwrap_or_else(late)))
+                    .await
+            }
             None => Ok(Vec::new()),
         }
     }
 
     async fn ask_for_models(&self) -> Named {
-        let request = self.client.get(self.url("/models"));
-        let request = request.headers(self.headers.clone()).timeout(TIMEOUT);
+        let mut request = Request::new(Method::GET, self.url("/models"));
+        request.headers_mut().clone_from(&self.headers);
         let response = Taped::new(self.head(request).await?, None);
         if !response.status().is_success() {
             let headers = returned(response.headers());

@@ -10,7 +10,7 @@ use reqwest::{
 use serde::Deserialize;
 use tower::util::MapRequestLayer;
 
-use super::send::opening;
+use super::library::opening;
 
 use crate::openai::Continuation;
 

@@ -1,9 +1,6 @@
 //! Requests that an upstream answers in one piece.
 
-use reqwest::{
-    Url,
-    header::{ACCEPT, CONTENT_TYPE},
-};
+use reqwest::{Method, Request, Url};
 
 use super::{Upstream, chunk, expect_type, read_body};
 use crate::{
@@ -20,24 +17,26 @@ impl Upstream {
             fields: &self.fields,
             ..Destination::default()
         };
-        let request = match &call.task {
-            Task::Embed(request) => self
-                .client
-                .post(self.url("/embeddings"))
-                .body(request.upstream_body(to)),
-            Task::Moderate(request) => self
-                .client
-                .post(self.url("/moderations"))
-                .body(request.upstream_body(to)),
+        let (method, url, body) = match &call.task {
+            Task::Embed(request) => (
+                Method::POST,
+                self.url("/embeddings"),
+                Some(request.upstream_body(to)),
+            ),
+            Task::Moderate(request) => (
+                Method::POST,
+                self.url("/moderations"),
+                Some(request.upstream_body(to)),
+            ),
             Task::DeleteModel(name) => {
                 let name = model.unwrap_or(name);
-                self.client.delete(self.model_url(name)?)
+                (Method::DELETE, self.model_url(name)?, None)
             }
         };
-        let request = request
-            .headers(self.request_headers(&call.headers, &call.credentials))
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json");
+        let mut request = Request::new(method, url);
+        *request.headers_mut() =
+            self.request_headers(&call.headers, &call.credentials, "application/json");
+        *request.body_mut() = body.map(Into::into);
         let (headers, response) = self.send(request, &call.credentials, None).await?;
         expect_type(&response, "application/json")?;
         let body = chunk(read_body(response, self.max_whole_bytes).await?)?;

@@ -6,10 +6,10 @@ import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { startMock } from "../../../clients/node/tokenfall-mock.mjs";
+import { startMock } from "../../../clients/node/mock.mjs";
 
 const SCENARIO = { match: { last_user: "Good day" }, reply: { text: "Hello!" } };
-const HELPER = new URL("../../../clients/node/tokenfall-mock.mjs", import.meta.url);
+const HELPER = new URL("../../../clients/node/mock.mjs", import.meta.url);
 
 let mock;
 before(async () => (mock = await startMock()));

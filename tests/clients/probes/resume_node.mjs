@@ -2,7 +2,7 @@
 //
 // Usage: node resume_node.mjs PACKAGE BASE_URL API_KEY CALLS. The calls are those of resume_python.py.
 
-import { resumingFetch } from "../../../clients/node/tokenfall-resume.mjs";
+import { resumingFetch } from "../../../clients/node/resume.mjs";
 
 const [, , sdk, baseURL, apiKey, calls] = process.argv;
 const { default: OpenAI } = await import(sdk);

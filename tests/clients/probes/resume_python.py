@@ -22,7 +22,7 @@ except ImportError:
     import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "clients/python"))
-from tokenfall_resume import ResumingTransport  # noqa: E402
+from tokenfall.resume import ResumingTransport  # noqa: E402
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { resumingFetch } from "../../../clients/node/tokenfall-resume.mjs";
+import { resumingFetch } from "../../../clients/node/resume.mjs";
 
 const URL_ = "http://server/v1/chat/completions";
 const WORDS = ["", "one", " データ: [DONE]\n\n", " 🌊", ""];

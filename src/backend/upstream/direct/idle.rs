@@ -19,22 +19,25 @@ use tokio::{
 
 /// How long one waits at most: what hyper has.
 const TIMEOUT: Duration = Duration::from_secs(90);
-/// How many wait at most, for each server and thread.
-const MOST: usize = 4096;
-
 /// The connections to one server that are free, the one last used at the back.
 pub(super) struct Idle(Rc<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
+    most: usize,
     sockets: RefCell<VecDeque<(TcpStream, Instant)>>,
     // Of the task that closes what its server has closed, or has waited too long; while there is one.
     watcher: RefCell<Option<Waker>>,
 }
 
 impl Idle {
-    pub(super) fn new() -> Self {
-        Self(Rc::default())
+    /// At most so many.
+    pub(super) fn new(most: usize) -> Self {
+        let waiting = Waiting {
+            most,
+            ..Waiting::default()
+        };
+        Self(Rc::new(waiting))
     }
 
     /// One that is open as far as can be told, the last used first.
@@ -48,6 +51,12 @@ impl Idle {
         }
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.0.sockets.borrow().len()
+    }
+
     /// Keeps one for the next request.
     pub(super) fn put(&self, mut socket: TcpStream) {
         let watcher = self.0.watcher.borrow().clone();
@@ -57,7 +66,7 @@ impl Idle {
             None => true,
         };
         let mut sockets = self.0.sockets.borrow_mut();
-        if !is_open || sockets.len() >= MOST {
+        if !is_open || sockets.len() >= self.0.most {
             return;
         }
         sockets.push_back((socket, Instant::now()));

@@ -28,6 +28,8 @@ use idle::Idle;
 
 /// The most bytes of one read. What is there beyond waits until readers have had these.
 const READ: usize = 16 * 1024;
+/// How many connections wait for a request at most, for each server and thread.
+const MOST_IDLE: usize = 4096;
 /// When a silent peer is asked whether it is there, how often, and when it is given up: what reqwest
 /// does by itself.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -95,7 +97,7 @@ impl Direct {
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(USER_TIMEOUT));
         let shared = Shared {
-            idle: Idle::new(),
+            idle: Idle::new(MOST_IDLE),
             buffer: RefCell::new(vec![0; READ].into()),
         };
         Some(Self {
@@ -177,3 +179,6 @@ fn not_connected(error: &(dyn Error + 'static)) -> DirectError {
         false => DirectError::Connect(cause.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-"""Fixtures for pytest: `pytest_plugins = ["pytest_tokenfall"]` in conftest.py, or `-p pytest_tokenfall`.
+"""Fixtures for pytest, which finds them by itself where the package is installed.
 
     def test_greeting(tokenfall_session):
         tokenfall_session.scenarios({"hello": {"match": {"last_user": "Hi"}, "reply": {"text": "Hello!"}}})
@@ -10,9 +10,9 @@
 
 import pytest
 
-import tokenfall_mock
+from tokenfall import mock
 
-_SESSION = pytest.StashKey[tokenfall_mock.Session]()
+_SESSION = pytest.StashKey[mock.Session]()
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,8 @@ def tokenfall_options() -> dict:
 def tokenfall(tokenfall_options):
     """One server for all tests of this process."""
     options = dict(tokenfall_options)
-    with tokenfall_mock.start(*options.pop("args", ()), **options) as mock:
-        yield mock
+    with mock.start(*options.pop("args", ()), **options) as server:
+        yield server
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def _journal(session: tokenfall_mock.Session) -> str:
+def _journal(session: mock.Session) -> str:
     try:
         return session.journal()
     except (OSError, RuntimeError) as error:  # of a server that is gone, its log says more

@@ -10,20 +10,36 @@
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { accessSync, constants, statSync } from "node:fs";
 import { request } from "node:http";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
+
+import { findBinary } from "./binary.mjs";
 
 const STOPS_WITHIN = 5_000;
 const MOST_LOG = 1 << 20;
 const GREETING = /Base URL +(http:\/\/\S+)\/v1\n/;
 
 /**
- * Starts a server on a free port and waits until it listens, `patience` milliseconds at most.
+ * @typedef {object} Options
+ * @property {string[]} [args] Flags of `tokenfall serve`, `--instant` if there are none.
+ * @property {string} [prompts] A folder of scenarios.
+ * @property {string} [binary] In place of `findBinary()`.
+ * @property {Record<string, string>} [env] On top of this process's environment.
+ * @property {string} [apiKey] What clients are given.
+ * @property {number} [patience] Milliseconds until it has to listen.
+ */
+
+/**
+ * @typedef {object} Asked One request, as `GET /_mock/requests` tells it.
+ * @property {number} status
+ * @property {string | null} scenario
+ * @property {{ body: any }} request
+ * @property {{ events: number, end: string | null, faults: string[] }} sent
+ */
+
+/**
+ * Starts a server on a free port and waits until it listens.
  *
- * `args` are flags of `tokenfall serve`, `prompts` is a folder of scenarios, `env` is on top of this process's
- * environment, and `apiKey` is what clients are given.
+ * @param {Options} [options]
  */
 export async function startMock(options = {}) {
   const { args = ["--instant"], prompts, binary = findBinary(), env, apiKey = "unused", patience = 10_000 } = options;
@@ -40,31 +56,22 @@ export async function startMock(options = {}) {
     await mock.stop();
     throw error;
   }
-  for (const handle of [child, ...child.stdio]) handle.unref();
+  // Its pipes are sockets, which the types do not say.
+  for (const handle of /** @type {{ unref(): void }[]} */ ([child, child.stdin, child.stdout, child.stderr])) handle.unref();
   return mock;
 }
 
-/** The binary: `TOKENFALL_BIN`, else that of the `PATH`, else what was built here or where this file comes from. */
-export function findBinary() {
-  const named = process.env.TOKENFALL_BIN;
-  if (named) {
-    if (!isRunnable(named)) throw new Error(`TOKENFALL_BIN=${named} is not a file that can be run`);
-    return named;
-  }
-  const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  for (const root of [process.cwd(), fileURLToPath(new URL("../..", import.meta.url))]) {
-    folders.push(join(root, "target/release"), join(root, "target/debug"));
-  }
-  const found = folders.map((folder) => join(folder, "tokenfall")).find(isRunnable);
-  if (found) return found;
-  throw new Error("tokenfall was not found: set TOKENFALL_BIN, put it on the PATH, or run `cargo build --release`");
-}
-
+/** A running server. */
 class Mock {
   #child;
   #log = "";
   #ended;
 
+  /**
+   * @internal
+   * @param {import("node:child_process").ChildProcessWithoutNullStreams} child
+   * @param {string} apiKey
+   */
   constructor(child, apiKey) {
     this.apiKey = apiKey;
     this.url = "";
@@ -72,6 +79,7 @@ class Mock {
     child.stderr.on("data", (text) => (this.#log = (this.#log + text).slice(-MOST_LOG)));
     // A server that is gone does not read.
     child.stdin.on("error", () => {});
+    /** @type {Promise<string>} */
     this.#ended = new Promise((resolve) => {
       child.once("close", (code, signal) => resolve(`ended with ${signal ?? `exit code ${code}`}`));
       child.once("error", (error) => resolve(`could not be run: ${error.message}`));
@@ -116,10 +124,19 @@ class Mock {
     await this.stop();
   }
 
-  /** Its address, as soon as it says it. */
+  /**
+   * Its address, as soon as it says it.
+   *
+   * @internal
+   * @param {string} binary
+   * @param {number} patience
+   * @returns {Promise<string>}
+   */
   async listening(binary, patience) {
     let said = "";
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
+    /** @type {Promise<{ url?: string, why?: string }>} */
     const found = new Promise((resolve) => {
       this.#child.stdout.on("data", (text) => {
         said += text;
@@ -127,10 +144,11 @@ class Mock {
         if (url) resolve({ url });
       });
     });
+    /** @type {Promise<{ url?: string, why?: string }>} */
     const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, patience, { why: `did not say that it listens within ${patience} ms` });
+      timer = setTimeout(() => resolve({ why: `did not say that it listens within ${patience} ms` }), patience);
     });
-    const { url, why } = await Promise.race([found, late, this.#ended.then((why) => ({ why }))]);
+    const { url, why } = await Promise.race([found, late, this.#ended.then((why) => ({ url: undefined, why }))]);
     clearTimeout(timer);
     if (url) return url;
     throw new Error(`${binary} ${why}:\n${said}${this.#log}`);
@@ -139,6 +157,11 @@ class Mock {
 
 /** What one test asks of the mock and tells it; other sessions do not see it. */
 class Session {
+  /**
+   * @internal
+   * @param {Mock} mock
+   * @param {string} name
+   */
   constructor(mock, name) {
     this.mock = mock;
     this.name = name;
@@ -147,17 +170,29 @@ class Session {
     this.env = mock.env;
   }
 
-  /** What each of its requests has to carry. */
+  /**
+   * What each of its requests has to carry.
+   *
+   * @returns {Record<string, string>}
+   */
   get headers() {
     return { "x-mock-session": this.name };
   }
 
-  /** Answers with these, by name, in place of the folder's; with `null` the folder's are back. */
+  /**
+   * Answers with these, by name, in place of the folder's; with `null` the folder's are back.
+   *
+   * @param {Record<string, object> | null} scenarios
+   */
   async scenarios(scenarios) {
     await this.#ask("PUT", "scenarios", { scenarios });
   }
 
-  /** What was asked and what was sent, the oldest first. */
+  /**
+   * What was asked and what was sent, the oldest first.
+   *
+   * @returns {Promise<Asked[]>}
+   */
   async requests() {
     return (await this.#ask("GET", "requests")).data;
   }
@@ -165,12 +200,16 @@ class Session {
   /**
    * How many requests fulfil `match` and were answered by `scenario`: `count`, `atLeast` or `atMost`, or one at least
    * where no number is given. Rejects, with the journal, where there are more or fewer.
+   *
+   * @param {object} [match]
+   * @param {{ scenario?: string, count?: number, atLeast?: number, atMost?: number }} [wanted]
+   * @returns {Promise<number>}
    */
   async verify(match = {}, { scenario, count, atLeast, atMost } = {}) {
     const isAny = count === undefined && atLeast === undefined && atMost === undefined;
-    const wanted = { match, scenario, count, at_least: isAny ? 1 : atLeast, at_most: atMost };
+    const said = { match, scenario, count, at_least: isAny ? 1 : atLeast, at_most: atMost };
     try {
-      return (await this.#ask("POST", "verify", wanted)).count;
+      return (await this.#ask("POST", "verify", said)).count;
     } catch (error) {
       if (error.status === 406) error.message += `\n${await this.journal()}`;
       throw error;
@@ -191,7 +230,13 @@ class Session {
     await this.reset();
   }
 
+  /**
+   * @param {string} method
+   * @param {string} what
+   * @param {object} [body]
+   */
   async #ask(method, what, body) {
+    /** @type {Record<string, string>} */
     const headers = { authorization: `Bearer ${this.apiKey}`, "content-type": "application/json" };
     if (this.name) Object.assign(headers, this.headers);
     const { status, text } = await send(`${this.mock.url}/_mock/${what}`, { method, headers }, body);
@@ -201,14 +246,21 @@ class Session {
   }
 }
 
-// Not `fetch`, which tests replace, and whose pool would outlive the server.
+/**
+ * Not `fetch`, which tests replace, and whose pool would outlive the server.
+ *
+ * @param {string} url
+ * @param {import("node:http").RequestOptions} options
+ * @param {object} [body]
+ * @returns {Promise<{ status: number, text: string }>}
+ */
 function send(url, options, body) {
   return new Promise((resolve, reject) => {
     const asked = request(url, { ...options, agent: false, timeout: 30_000 }, (reply) => {
       let text = "";
       reply.setEncoding("utf8");
       reply.on("data", (part) => (text += part));
-      reply.on("end", () => resolve({ status: reply.statusCode, text }));
+      reply.on("end", () => resolve({ status: reply.statusCode ?? 0, text }));
       reply.on("error", reject);
     });
     asked.on("timeout", () => asked.destroy(new Error(`no answer from ${url}`)));
@@ -217,18 +269,13 @@ function send(url, options, body) {
   });
 }
 
+/**
+ * @param {Asked} asked
+ * @param {number} index
+ */
 function told({ status, scenario, request: { body }, sent }, index) {
   const said = [`${index + 1}. ${body?.model} -> ${status}`, `scenario ${scenario}`];
   if (status === 200) said.push(`${sent.events} events`, sent.end ?? "under way");
-  const messages = (body?.messages ?? []).map(({ role, content }) => `   ${role}: ${JSON.stringify(content)?.slice(0, 200)}`);
+  const messages = (body?.messages ?? []).map((/** @type {any} */ { role, content }) => `   ${role}: ${JSON.stringify(content)?.slice(0, 200)}`);
   return [[...said, ...sent.faults].join(", "), ...messages].join("\n");
-}
-
-function isRunnable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }

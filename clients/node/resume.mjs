@@ -7,25 +7,42 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-const DELAYS = [0, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]; // ms before each attempt; a new event starts them anew
+/** @typedef {(url: string | URL | Request, init?: RequestInit) => Promise<Response>} Fetch */
+/** @typedef {Response & { body: ReadableStream<Uint8Array> }} StreamResponse */
+
+const DELAYS = [0, 200, 400, 800, 1600, 3200, 5000, 5000, 5000];
 const BLANK_LINE = /\r?\n\r?\n/g;
 const DATA = /^data(:|\r?$)/m; // a block without data is no event
 const DONE = /^data: ?\[DONE\]/m;
 
-/** Wraps the fetch that does the work. Like the SDK, one calls it with a URL and an `init`. */
+/**
+ * Wraps the fetch that does the work. Like the SDK, one calls it with a URL and an `init`.
+ *
+ * @param {Fetch} [fetch]
+ * @param {number[]} [delays] Milliseconds before each attempt; a new event starts them anew.
+ * @returns {Fetch}
+ */
 export function resumingFetch(fetch = globalThis.fetch, delays = DELAYS) {
   return async (url, init) => {
     const response = await fetch(url, init);
-    const isChat = init?.method?.toUpperCase() === "POST" && new URL(url).pathname.endsWith("/chat/completions");
+    const isChat = init?.method?.toUpperCase() === "POST" && addressOf(url).pathname.endsWith("/chat/completions");
     if (!isChat || !isResumable(response)) return response;
-    return new Response(resumedBody(fetch, delays, url, init, response), response);
+    return new Response(resumedBody(fetch, delays, addressOf(url), init, response), response);
   };
 }
 
-// One body, of as many responses as it takes. It hands on whole events, so that none is repeated in part.
+/**
+ * One body, of as many responses as it takes. It hands on whole events, so that none is repeated in part.
+ *
+ * @param {Fetch} fetch
+ * @param {number[]} delays
+ * @param {URL} asked
+ * @param {RequestInit} init
+ * @param {StreamResponse} first
+ */
 function resumedBody(fetch, delays, asked, init, { headers: head, body }) {
   const cancelled = new AbortController();
-  const signal = AbortSignal.any([cancelled.signal, init.signal].filter(Boolean));
+  const signal = AbortSignal.any([cancelled.signal, init.signal].filter((signal) => !!signal));
   let [reader, rest, events, attempts, isDone] = [body.getReader(), "", 0, 0, false];
   const pieces = handOn();
   return new ReadableStream({
@@ -54,7 +71,11 @@ function resumedBody(fetch, delays, asked, init, { headers: head, body }) {
     if (error && !isDone) throw error;
   }
 
-  /** The events that are whole with `piece`. */
+  /**
+   * The events that are whole with `piece`.
+   *
+   * @param {Uint8Array} piece
+   */
   function complete(piece) {
     const text = rest + Buffer.from(piece).toString("latin1"); // a character for each byte
     const end = [...text.matchAll(BLANK_LINE)].reduce((_, blank) => blank.index + blank[0].length, 0);
@@ -80,18 +101,31 @@ function resumedBody(fetch, delays, asked, init, { headers: head, body }) {
     return false;
   }
 
+  /** @returns {Parameters<Fetch>} */
   function followUp() {
     const [url, headers, ticket] = [new URL(asked), new Headers(init.headers), head.get("x-stream-ticket")];
     for (const name of ["accept", "content-length", "content-type"]) headers.delete(name);
     url.pathname += `/${head.get("x-completion-id")}`;
     url.searchParams.set("stream", "true");
-    url.searchParams.set("starting_after", events);
+    url.searchParams.set("starting_after", String(events));
     if (ticket && !headers.has("authorization")) url.searchParams.set("ticket", ticket);
     return [url.href, { ...init, method: "GET", headers, body: undefined, signal }];
   }
 }
 
-function isResumable({ status, headers, body }) {
-  const isStream = status === 200 && headers.get("content-type")?.startsWith("text/event-stream");
+/** @param {string | URL | Request} url */
+function addressOf(url) {
+  return new URL(url instanceof Request ? url.url : url);
+}
+
+/**
+ * A named stream. Other libraries' fetches have bodies of their own kinds.
+ *
+ * @param {Response} response
+ * @returns {response is StreamResponse}
+ */
+function isResumable(response) {
+  const { status, headers, body } = response;
+  const isStream = status === 200 && !!headers.get("content-type")?.startsWith("text/event-stream");
   return isStream && headers.has("x-completion-id") && typeof body?.getReader === "function";
 }

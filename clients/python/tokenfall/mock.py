@@ -1,12 +1,13 @@
 """Starts Tokenfall as the model of a test, and stops it. It needs nothing but the standard library.
 
-    with tokenfall_mock.start() as mock:
+    with tokenfall.mock.start() as mock:
         session = mock.session()
         client = OpenAI(base_url=session.base_url, api_key=session.api_key, default_headers=session.headers)
 
-The server ends with the process that started it, however that ends. pytest_tokenfall has fixtures of it.
+The server ends with the process that started it, however that ends. `tokenfall.pytest_plugin` has fixtures of it.
 """
 
+import importlib.metadata
 import itertools
 import json
 import os
@@ -62,18 +63,31 @@ def start(*args: str, prompts=None, binary=None, env=None, api_key="unused", pat
 
 
 def find_binary() -> Path:
-    """The binary: `TOKENFALL_BIN`, else that of the `PATH`, else what was built here or where this file comes from."""
+    """The binary: `TOKENFALL_BIN`, else that of this package, else that of the `PATH`, else what was built here."""
     if named := os.environ.get("TOKENFALL_BIN"):
         if not shutil.which(named):
             raise StartError(f"TOKENFALL_BIN={named} is not a file that can be run")
         return Path(named)
+    if installed := _installed():
+        return installed
     if found := shutil.which("tokenfall"):
         return Path(found)
-    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
-        for build in ("release", "debug"):
-            if (built := root / "target" / build / "tokenfall").is_file():
-                return built
+    for build in ("release", "debug"):
+        if (built := Path.cwd() / "target" / build / "tokenfall").is_file():
+            return built
     raise StartError("tokenfall was not found: set TOKENFALL_BIN, put it on the PATH, or run `cargo build --release`")
+
+
+def _installed() -> Path | None:
+    # Not by the PATH: a virtual environment's Python can be run without it.
+    try:
+        files = importlib.metadata.files("tokenfall") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == "tokenfall" and (path := Path(file.locate())).is_file():
+            return path.resolve()
+    return None
 
 
 class Mock:
