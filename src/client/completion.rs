@@ -301,3 +301,7 @@ async fn begin(response: &mut Response) -> BytesMut {
     }
     body
 }
+
+#[cfg(test)]
+#[path = "completion_tests.rs"]
+mod tests;

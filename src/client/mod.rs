@@ -69,7 +69,7 @@ pub enum ClientError {
     /// No connection.
     #[error("no connection to {url}: {cause}")]
     Unreachable {
-        /// Where to.
+        /// Where to: scheme, host and port.
         url: String,
         /// The first cause.
         cause: String,
@@ -210,7 +210,7 @@ fn broken(error: &reqwest::Error) -> ClientError {
     if !error.is_connect() {
         return ClientError::Broken(cause);
     }
-    let url = error.url().map(Url::to_string);
+    let url = error.url().map(|url| url.origin().ascii_serialization());
     ClientError::Unreachable {
         url: url.unwrap_or_default(),
         cause,

@@ -1,7 +1,6 @@
-"""`tokenfall chat` on a terminal, behind a network that cuts, and as its guide has it; the manual, as groff reads it."""
+"""`tokenfall chat` on a terminal, and behind a network that cuts; the manual, as groff reads it."""
 
 import json
-import os
 import random
 import re
 import subprocess
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from binary import BINARY, clean_environment
 from cutting import Cut, cutting
 from terminal import CTRL_C, CTRL_D, terminal
-from tokenfall import BINARY, REPOSITORY, clean_environment
 
 QUESTION = "Tell me something longer, please."
 # Sets the title, clears the screen, paints, and has some terminals type an answer.
@@ -134,20 +133,6 @@ def test_an_answer_is_whole_behind_a_network_that_cuts(serve, how):
         assert told.stdout == whole.stdout, told.stderr
         assert told.returncode == 0
         assert told.stderr.count(b"asking for the rest") == len(network.made) > 2
-
-
-def test_the_guide_s_commands_run_as_they_stand(talker, tmp_path):
-    guide = (REPOSITORY / "docs/terminal.md").read_text()
-    blocks = re.findall(r"^```sh\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 5
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/tokenfall").symlink_to(BINARY)
-    env = environment(talker.base_url, HOME=str(tmp_path), PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
-    for block in blocks:
-        block = block.replace("http://127.0.0.1:8080", talker.url)
-        command = ["bash", "-euo", "pipefail", "-c", block]
-        run = subprocess.run(command, env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        assert run.returncode == 0, f"{block}\n{run.stdout}{run.stderr}"
 
 
 def test_groff_has_nothing_against_the_manual(tmp_path: Path):

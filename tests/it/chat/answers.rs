@@ -161,6 +161,10 @@ fn wrong_input_is_code_2_and_nobody_is_asked() {
         let told = chat_with(input, &url, args);
         assert_eq!(told.code, Some(2), "{args:?}: {}", told.notes);
     }
+    let too_much = vec![b'a'; 16 * 1024 * 1024 + 1];
+    let told = chat_with(&too_much, &url, &[]);
+    assert_eq!(told.code, Some(2), "{}", told.notes);
+    assert!(told.notes.contains("more than 16777216 bytes"));
     assert_eq!(chat("ftp://x", &["Hi"]).code, Some(2));
     assert_eq!(upstream.counts(), (0, 0));
 }

@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokenfall::testing::{TestServer, spawn};
 
-use super::{Told, command};
+use super::{Told, chat, command};
 use crate::{
     chunks::text,
     gate::wait_until,
@@ -64,9 +64,13 @@ fn ctrl_c_cancels_the_answer_on_the_server() {
 fn ctrl_c_before_anything_has_come_cancels_it_too() {
     let profile = "[mock.profiles.slow]\nfirst_token = '60s'";
     let server = spawn(&format!(
-        "mock.profile = 'slow'\nstream.commit_after = '1s'\n{profile}"
+        "mock.profile = 'slow'\nstream.commit_after = '500ms'\n{profile}"
     ));
     let server = server.expect("it starts");
+    // A mock's first answer takes its time.
+    let at_once = ["Hi", "--header", "x-mock-profile: instant"];
+    assert_eq!(chat(&server.base_url(), &at_once).code, Some(0));
+    wait_until("its end", || server.generations() == 0);
     let child = command(&server.base_url(), &["Hi"]).spawn();
     let child = child.expect("the binary runs");
     wait_until("a generation", || server.generations() == 1);
