@@ -3,8 +3,6 @@
 //! What a whole server does with them is measured in `bench/`; what a chunk may cost in instructions is
 //! held by `scripts/instructions`.
 
-#![expect(missing_docs, reason = "criterion makes a function")]
-
 use std::{hint::black_box, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
@@ -18,9 +16,7 @@ use tokenfall::{
     config::Config,
     openai::{ChatRequest, scan},
     sse::{Decoder, data_frame},
-    stream::{
-        Batch, Budget, Caps, Cursor, Event, Grace, Id, Kind, Log, Owner, Producer, Seq, Spec,
-    },
+    stream::{Batch, Budget, Caps, Cursor, Event, Grace, Id, Kind, Log, Owner, Producer, Spec},
     tokens::Tokens,
 };
 
@@ -28,10 +24,6 @@ use tokenfall::{
 const CHUNK: &[u8] = br#"{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4o-2024-08-06","service_tier":"default","choices":[{"index":0,"delta":{"content":" tokens"},"finish_reason":null}]}"#;
 const ID: &str = "chatcmpl-0123456789abcdefghij";
 const EVENTS: usize = 100;
-const START: Cursor = Cursor {
-    epoch: 1,
-    seq: Seq(0),
-};
 
 fn sse(c: &mut Criterion) {
     let frame = data_frame(CHUNK);
@@ -110,7 +102,7 @@ fn log_events(c: &mut Criterion) {
             let mut taken = Vec::with_capacity(EVENTS);
             b.iter(|| {
                 for _ in 0..readers {
-                    let Ok(mut reader) = log.reader(START) else {
+                    let Ok(mut reader) = log.reader(Cursor::START) else {
                         continue;
                     };
                     while reader.batch(&mut taken).now_or_never() == Some(Batch::Events) {}
