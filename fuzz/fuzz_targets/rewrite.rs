@@ -7,12 +7,28 @@ mod openai;
 
 use bytes::BytesMut;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use openai::scan;
+use openai::{Scanner, scan};
 use serde_json::{Map, Value};
 
 const ID: &str = "chatcmpl-0123";
 
+/// What is read after others that are alike is what would have been read alone.
+fn compare_with_its_like(json: &[u8]) {
+    let mut scanner = Scanner::default();
+    let mut like = json.to_vec();
+    let middle = like.len() / 2;
+    for byte in [b'a', b'b', b'"', b'c'] {
+        if let Some(at) = like.get_mut(middle) {
+            *at = byte;
+        }
+        assert_eq!(scanner.scan(&like), scan(&like));
+        assert_eq!(scanner.scan(json), scan(json));
+        like.insert(middle, b'd');
+    }
+}
+
 fuzz_target!(|json: &[u8]| -> Corpus {
+    compare_with_its_like(json);
     let Ok(facts) = scan(json) else {
         return Corpus::Keep;
     };

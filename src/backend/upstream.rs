@@ -25,7 +25,7 @@ use super::{
     cassette::{self, Cassettes, Tape},
 };
 use crate::{
-    openai::{Continuation, Destination, Field, Model, scan},
+    openai::{Continuation, Destination, Facts, Field, Model, Scanner, json::JsonError, scan},
     sse::{DecodeError, Decoder, Event},
 };
 use catalog::Catalog;
@@ -136,7 +136,7 @@ impl Upstream {
             Body::Chunks(Box::pin(chunks(response, self.max_event_bytes)))
         } else {
             let json = read_body(response, self.max_whole_bytes).await?;
-            Body::Whole(chunk(json)?)
+            Body::Whole(whole(json)?)
         };
         Ok(Answer {
             headers,
@@ -291,6 +291,7 @@ fn chunks(
 ) -> impl futures_util::Stream<Item = Result<Step, BackendError>> {
     stream! {
         let mut decoder = Decoder::new(max_event_bytes);
+        let mut scanner = Scanner::default();
         loop {
             match response.chunk().await {
                 Ok(Some(read)) => decoder.push(read),
@@ -301,7 +302,7 @@ fn chunks(
                 }
             }
             while let Some(event) = decoder.next() {
-                if let Some(step) = step(event).transpose() {
+                if let Some(step) = step(event, &mut scanner).transpose() {
                     if is_last(&step) {
                         response.play_out().await;
                     }
@@ -323,18 +324,29 @@ fn is_last(step: &Result<Step, BackendError>) -> bool {
 }
 
 /// What an event means; an empty one means nothing.
-fn step(event: Result<Event, DecodeError>) -> Result<Option<Step>, BackendError> {
+fn step(
+    event: Result<Event, DecodeError>,
+    scanner: &mut Scanner,
+) -> Result<Option<Step>, BackendError> {
     let DecodeError::TooLarge { max_bytes } = match event {
         Ok(event) if event.data.is_empty() => return Ok(None),
         Ok(event) if event.data.trim_ascii() == b"[DONE]" => return Ok(Some(Step::Done)),
-        Ok(event) => return chunk(event.data).map(|chunk| Some(Step::Chunk(chunk))),
+        Ok(event) => {
+            let facts = scanner.scan(&event.data);
+            return chunk(event.data, facts).map(|chunk| Some(Step::Chunk(chunk)));
+        }
         Err(error) => error,
     };
     Err(BackendError::TooLarge { max_bytes })
 }
 
-fn chunk(json: Bytes) -> Result<Chunk, BackendError> {
-    match scan(&json) {
+fn whole(json: Bytes) -> Result<Chunk, BackendError> {
+    let facts = scan(&json);
+    chunk(json, facts)
+}
+
+fn chunk(json: Bytes, facts: Result<Facts, JsonError>) -> Result<Chunk, BackendError> {
+    match facts {
         Ok(facts) => Ok(Chunk { json, facts }),
         Err(error) => Err(BackendError::Malformed(format!("bad JSON: {error}"))),
     }

@@ -67,6 +67,9 @@ pub struct Walk<'a> {
     at: usize,
     depth: u8,
     max_depth: u8,
+    // A place, and between which quotes of a string value it lies.
+    watch: usize,
+    watched: Option<Range<usize>>,
 }
 
 impl<'a> Walk<'a> {
@@ -82,6 +85,26 @@ impl<'a> Walk<'a> {
             at: 0,
             depth: 0,
             max_depth,
+            watch: usize::MAX,
+            watched: None,
+        }
+    }
+
+    /// The same, and takes note of the string value that `at` lies in.
+    pub(super) fn watching(mut self, at: Option<usize>) -> Self {
+        self.watch = at.unwrap_or(usize::MAX);
+        self
+    }
+
+    /// Between the quotes of which string value the place lies, if it does.
+    pub(super) fn watched(self) -> Option<Range<usize>> {
+        self.watched
+    }
+
+    /// Forgets a note of what lies in this range.
+    pub(super) fn overlook(&mut self, range: &Range<usize>) {
+        if range.contains(&self.watch) {
+            self.watched = None;
         }
     }
 
@@ -164,9 +187,15 @@ impl<'a> Walk<'a> {
         self.skip_space();
         let start = self.at;
         let kind = match self.bytes.get(start) {
-            Some(b'"') => Kind::String {
-                empty: self.string()?.is_empty(),
-            },
+            Some(b'"') => {
+                let string = self.string()?;
+                let empty = string.is_empty();
+                // Up to the closing quote: a longer string differs there.
+                if (string.start..=string.end).contains(&self.watch) {
+                    self.watched = Some(string);
+                }
+                Kind::String { empty }
+            }
             Some(b'{') => {
                 let mut empty = true;
                 self.object(|walk, _| {

@@ -20,6 +20,7 @@ pub mod object;
 mod partial;
 mod request;
 mod scan;
+mod shape;
 mod text;
 mod text_input;
 mod unary;
@@ -45,6 +46,7 @@ pub use moderation::{
 pub use partial::{Continuation, Partial};
 pub use request::{ChatParams, ChatRequest, Destination, MAX_CHOICES, Stop, StreamOptions};
 pub use scan::{Facts, scan};
+pub use shape::Scanner;
 pub use text::{TextChoice, TextCompletion, TextCompletionView, TextParams};
 pub use text_input::TextInput;
 pub use unary::{Params, UnaryRequest};

@@ -45,6 +45,29 @@ impl Facts {
         self.usage.is_some() && self.seen == 0 && self.error.is_none()
     }
 
+    /// Those of the same bytes with another string in place of what was in `hole`, that ends at `end`.
+    pub(super) fn moved(&self, hole: &Range<usize>, end: usize) -> Self {
+        let move_to = |at: usize| {
+            if at >= hole.end {
+                at - hole.end + end
+            } else {
+                at
+            }
+        };
+        let moved = |range: &Option<Range<usize>>| {
+            let range = range.as_ref()?;
+            Some(move_to(range.start)..move_to(range.end))
+        };
+        Self {
+            usage: moved(&self.usage),
+            error: moved(&self.error),
+            id: moved(&self.id),
+            null_error: moved(&self.null_error),
+            brace: move_to(self.brace),
+            ..*self
+        }
+    }
+
     /// Appends `json` to `out` with `id` as its top-level id, `"error": null` cut out and, if
     /// asked for, `"sequence_number"` as its last member.
     ///
@@ -91,8 +114,17 @@ enum Edit {
 /// [`JsonError`] where it is not: bad JSON, a choice without an index in 0 to 127, or a
 /// top-level key of interest that stands there twice.
 pub fn scan(json: &[u8]) -> Result<Facts, JsonError> {
+    scan_watching(json, None).map(|(facts, _)| facts)
+}
+
+/// The same, and between which quotes `at` lies, if that is a string that decides nothing but by being
+/// empty or not.
+pub(super) fn scan_watching(
+    json: &[u8],
+    at: Option<usize>,
+) -> Result<(Facts, Option<Range<usize>>), JsonError> {
     let mut facts = Facts::default();
-    let mut walk = Walk::new(json);
+    let mut walk = Walk::new(json).watching(at);
     let mut known = Known::default();
     let mut cuts_next_comma = false;
     walk.object(|walk, member| {
@@ -130,7 +162,7 @@ pub fn scan(json: &[u8]) -> Result<Facts, JsonError> {
     })?;
     facts.brace = walk.at() - 1;
     walk.end()?;
-    Ok(facts)
+    Ok((facts, walk.watched()))
 }
 
 /// Which of the keys that decide something have been met.
@@ -204,6 +236,7 @@ fn index_bit(walk: &mut Walk<'_>) -> Result<u128, JsonError> {
 
 fn finish(walk: &mut Walk<'_>, facts: &mut Facts) -> Result<bool, JsonError> {
     let (kind, range) = walk.value()?;
+    walk.overlook(&range);
     let reason = walk.slice(&range);
     facts.choice_failed |= reason == b"\"error\"";
     facts.is_cut_short |= matches!(reason, b"\"length\"" | b"\"content_filter\"");

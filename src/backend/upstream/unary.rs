@@ -2,7 +2,7 @@
 
 use reqwest::{Method, Request, Url};
 
-use super::{Upstream, chunk, expect_type, read_body};
+use super::{Upstream, expect_type, read_body, whole};
 use crate::{
     backend::{BackendError, Refusal, Task, UnaryAnswer, UnaryCall},
     openai::Destination,
@@ -39,7 +39,7 @@ impl Upstream {
         *request.body_mut() = body.map(Into::into);
         let (headers, response) = self.send(request, &call.credentials, None).await?;
         expect_type(&response, "application/json")?;
-        let body = chunk(read_body(response, self.max_whole_bytes).await?)?;
+        let body = whole(read_body(response, self.max_whole_bytes).await?)?;
         Ok(UnaryAnswer { headers, body })
     }
 

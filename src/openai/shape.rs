@@ -1,0 +1,72 @@
+//! The facts of one chunk after the other, read anew only where more than one text has changed.
+//!
+//! The chunks of an answer are alike: same members, same id, and one string that differs. Once two of
+//! them have shown which, the next is compared with the last, its string is checked, and its facts are
+//! those of the last. Whatever else changes is scanned as if nothing were known, so that
+//! [`Scanner::scan`] says of every chunk what [`scan`] does.
+
+use std::ops::Range;
+
+use super::{
+    json::{JsonError, Walk},
+    scan::{Facts, scan, scan_watching},
+};
+
+/// After so many chunks in a row that were not like the one before, nobody compares any more.
+const PATIENCE: u8 = 16;
+/// The largest chunk that others are compared with, in bytes: it is kept for as long as the answer lasts.
+const MAX_KEPT: usize = 4096;
+
+/// Reads the chunks of one answer.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    // The chunk that was last scanned.
+    json: Vec<u8>,
+    facts: Facts,
+    // Between the quotes of the string in which that chunk differed from the one before it.
+    hole: Option<Range<usize>>,
+    misses: u8,
+}
+
+impl Scanner {
+    /// The facts of the next chunk.
+    ///
+    /// # Errors
+    /// [`JsonError`], as [`scan`] has it.
+    pub fn scan(&mut self, json: &[u8]) -> Result<Facts, JsonError> {
+        if let Some(facts) = self.alike(json) {
+            self.misses = 0;
+            return Ok(facts);
+        }
+        if self.misses >= PATIENCE {
+            return scan(json);
+        }
+        self.misses += 1;
+        let mut differs = self.json.iter().zip(json);
+        let (facts, hole) = scan_watching(json, differs.position(|(a, b)| a != b))?;
+        self.hole = hole.filter(|hole| !hole.is_empty() && json.len() <= MAX_KEPT);
+        self.json.clear();
+        self.json
+            .extend_from_slice(&json[..json.len().min(MAX_KEPT)]);
+        self.facts = facts.clone();
+        Ok(facts)
+    }
+
+    /// The facts of a chunk that is the last one but for its string.
+    fn alike(&self, json: &[u8]) -> Option<Facts> {
+        let hole = self.hole.as_ref()?;
+        let (before, after) = (&self.json[..hole.start], &self.json[hole.end..]);
+        let end = json.len().checked_sub(after.len())?;
+        // An empty string says nothing, which is another fact.
+        if end <= hole.start || !json.ends_with(after) || !json.starts_with(before) {
+            return None;
+        }
+        let quote = hole.start - 1;
+        let string = Walk::new(&json[quote..]).string().ok()?;
+        (quote + string.end == end).then(|| self.facts.moved(hole, end))
+    }
+}
+
+#[cfg(test)]
+#[path = "shape_tests.rs"]
+mod tests;
