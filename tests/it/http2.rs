@@ -15,6 +15,8 @@ use crate::{
 const NOTICED: Duration = Duration::from_secs(6);
 
 fn client() -> Client {
+    // An error means that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().http2_prior_knowledge().build();
     client.expect("a client")
 }
