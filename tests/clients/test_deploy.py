@@ -24,6 +24,8 @@ NOT_OF_KUBERNETES = {"kustomization.yaml", "prometheus-adapter.yaml"}
 # The oldest that is still in use, and the newest that is known.
 VERSIONS = ["1.29", "1.37"]
 SUFFIXES = "total|bucket|sum|count"
+# As scripts/setup has put it there.
+PROMTOOL = shutil.which("promtool") or str(REPOSITORY / ".venvs/promtool/promtool")
 
 
 def objects(path: Path) -> list[dict]:
@@ -152,9 +154,10 @@ def test_alerts_have_what_they_need():
         assert rule["expr"] and rule["annotations"]["summary"] and rule["labels"]["severity"] in ("warning", "critical"), rule
 
 
-@needs("promtool", "--version")
-def test_prometheus_reads_its_rules():
-    run("promtool", "check", "rules", str(DEPLOY / "prometheus/rules.yml"))
+@needs(PROMTOOL, "--version")
+def test_prometheus_reads_its_rules_and_its_configuration():
+    run(PROMTOOL, "check", "rules", str(DEPLOY / "prometheus/rules.yml"))
+    run(PROMTOOL, "check", "config", "--syntax-only", str(DEPLOY / "prometheus/prometheus.yml"))
 
 
 def test_prometheus_and_grafana_find_each_other(services):
