@@ -13,7 +13,10 @@ use std::{cell::RefCell, error::Error, io, rc::Rc, time::Duration};
 use bytes::Bytes;
 use http::Uri;
 use hyper_util::client::{legacy::connect::HttpConnector, proxy::matcher::Matcher};
-use reqwest::{Request, Url, header::HOST};
+use reqwest::{
+    Request, Url,
+    header::{CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING},
+};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -155,7 +158,10 @@ impl Direct {
         {
             line([b"host: ", host.as_str().as_bytes(), b"\r\n", b""]);
         }
-        for (name, value) in request.headers() {
+        // How long the body is, is said by us alone: two words on it would be a request smuggled in.
+        let is_framing = |name: &HeaderName| [CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
+        let headers = request.headers().iter();
+        for (name, value) in headers.filter(|(name, _)| !is_framing(name)) {
             line([name.as_ref(), b": ", value.as_bytes(), b"\r\n"]);
         }
         if body.is_some() {

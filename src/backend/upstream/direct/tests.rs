@@ -101,7 +101,10 @@ async fn idle(listener: &TcpListener, direct: &Direct, count: usize) -> Vec<TcpS
 async fn a_request_has_what_http_wants_and_its_connection_serves_the_next() {
     on_a_worker(async {
         let (listener, direct) = server().await;
-        let first = request(&direct, b"{}".to_vec());
+        let mut first = request(&direct, b"{}".to_vec());
+        let headers = first.headers_mut();
+        headers.insert("content-length", HeaderValue::from_static("7"));
+        headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
         let answering = async {
             let mut peer = listener.accept().await.expect("a connection").0;
             let read = read_request(&mut peer).await;
