@@ -20,7 +20,7 @@ const MAX_KEPT: usize = 4096;
 /// Reads the chunks of one answer.
 #[derive(Debug, Default)]
 pub struct Scanner {
-    // The chunk that was last scanned.
+    // The chunk that was last scanned; nothing where it is not kept.
     json: Vec<u8>,
     facts: Facts,
     // Between the quotes of the string in which that chunk differed from the one before it.
@@ -46,15 +46,16 @@ impl Scanner {
         let (facts, hole) = scan_watching(json, differs.position(|(a, b)| a != b))?;
         self.hole = hole.filter(|hole| !hole.is_empty() && json.len() <= MAX_KEPT);
         self.json.clear();
-        self.json
-            .extend_from_slice(&json[..json.len().min(MAX_KEPT)]);
+        if json.len() <= MAX_KEPT {
+            self.json.extend_from_slice(json);
+        }
         self.facts = facts.clone();
         Ok(facts)
     }
 
     /// The facts of a chunk that is the last one but for its string.
     fn alike(&self, json: &[u8]) -> Option<Facts> {
-        if json == self.json {
+        if !json.is_empty() && json == self.json {
             return Some(self.facts.clone());
         }
         let hole = self.hole.as_ref()?;

@@ -90,3 +90,19 @@ fn no_chunk_is_kept_that_is_too_large() {
     }
     assert!(scanner.json.len() <= MAX_KEPT && scanner.hole.is_none());
 }
+
+#[test]
+fn nothing_is_no_chunk_and_neither_is_the_beginning_of_one() {
+    let mut scanner = Scanner::default();
+    assert!(scanner.scan(b"").is_err());
+    let large = chunk(
+        r#""id""#,
+        &format!("\"{}\"", "a".repeat(MAX_KEPT)),
+        "null",
+        "",
+    );
+    assert!(scanner.scan(large.as_bytes()).is_ok());
+    for end in [0, 1, MAX_KEPT] {
+        assert!(scanner.scan(&large.as_bytes()[..end]).is_err());
+    }
+}
