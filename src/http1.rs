@@ -19,6 +19,8 @@ pub struct Reply {
     rest: BytesMut,
     state: State,
     head: Option<Head>,
+    // As the head said.
+    keeps_alive: bool,
     trailers: usize,
 }
 
@@ -58,6 +60,7 @@ impl Reply {
             rest: BytesMut::new(),
             state: State::Head,
             head: None,
+            keeps_alive: false,
             trailers: 0,
         }
     }
@@ -79,28 +82,28 @@ impl Reply {
         }
     }
 
-    /// Reads as far as the head, which is told once it is there.
+    /// Reads as far as the head, which is given away once it is there.
     ///
     /// # Errors
     /// [`NotHttp`]; nothing can be read of it any more.
-    pub fn begin(&mut self) -> Result<Option<&Head>, NotHttp> {
+    pub fn begin(&mut self) -> Result<Option<Head>, NotHttp> {
         while self.state == State::Head {
             if !self.read_head()? {
                 self.keep_rest()?;
                 break;
             }
         }
-        Ok(self.head.as_ref())
+        Ok(self.head.take())
     }
 
-    /// The head, once it has come.
+    /// The head, once it has come and unless it was given away.
     pub fn head(&self) -> Option<&Head> {
         self.head.as_ref()
     }
 
     /// Whether anything of it has come.
     pub fn has_begun(&self) -> bool {
-        self.head.is_some() || !self.rest.is_empty()
+        self.state != State::Head || !self.rest.is_empty()
     }
 
     /// Whether its last byte has come.
@@ -110,8 +113,7 @@ impl Reply {
 
     /// Whether it is whole, its connection stays, and nothing came on that which nobody asked for.
     pub fn leaves_open(&self) -> bool {
-        let keeps_alive = self.head.as_ref().is_some_and(|head| head.keeps_alive);
-        keeps_alive && self.has_ended() && self.input.is_empty() && self.rest.is_empty()
+        self.keeps_alive && self.has_ended() && self.input.is_empty() && self.rest.is_empty()
     }
 
     /// The next piece of the body, or `None` when more has to be read, or nothing follows.
@@ -172,6 +174,7 @@ impl Reply {
         let status = status.map_err(|_| NotHttp("its status is none"))?;
         if !status.is_informational() {
             let (head, state) = read_headers(status, &response)?;
+            self.keeps_alive = head.keeps_alive;
             self.head = Some(head);
             self.state = state;
         } else if status == StatusCode::SWITCHING_PROTOCOLS {

@@ -95,12 +95,17 @@ impl SendError {
         }
     }
 
-    /// The innermost cause. The outer ones name our upstream's address, which clients need not know.
+    /// What clients are told of it.
     pub(super) fn cause(&self) -> String {
-        let mut cause: &dyn Error = self;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        cause.to_string()
+        innermost(self).to_string()
     }
+}
+
+/// The innermost cause. The outer ones name our upstream's address, which clients need not know.
+pub(super) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }

@@ -190,12 +190,12 @@ pub(super) fn headers(settings: &UpstreamSettings) -> Result<HeaderMap, Upstream
     Ok(headers)
 }
 
-/// A client that keeps up to `idle` connections of those that are free.
 /// How often a server that speaks HTTP/2 is asked whether it is there, while it has requests, and
 /// how long its answer may take.
 const PING: Duration = Duration::from_secs(15);
 const PONG: Duration = Duration::from_secs(10);
 
+/// A client that keeps up to `idle` connections of those that are free.
 pub(super) fn client(connect: Duration, idle: usize) -> Result<Client, UpstreamSettingsError> {
     // An error means that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

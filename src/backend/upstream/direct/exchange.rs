@@ -50,7 +50,7 @@ pub(super) async fn exchange(
             }
             reply.push(read);
             if let Some(head) = reply.begin()? {
-                return Poll::Ready(Ok(head.clone()));
+                return Poll::Ready(Ok(head));
             }
         }
     });

@@ -19,6 +19,7 @@ use tokio::{
 
 /// How long one waits at most: what hyper has.
 const TIMEOUT: Duration = Duration::from_secs(90);
+
 /// The connections to one server that are free, the one last used at the back.
 pub(super) struct Idle(Rc<Waiting>);
 
@@ -27,6 +28,7 @@ struct Waiting {
     most: usize,
     sockets: RefCell<VecDeque<(TcpStream, Instant)>>,
     // Of the task that closes what its server has closed, or has waited too long; while there is one.
+    // Before its first look that wakes nobody: it looks at all of them then.
     watcher: RefCell<Option<Waker>>,
 }
 
@@ -57,20 +59,23 @@ impl Idle {
         self.0.sockets.borrow().len()
     }
 
+    /// How many tasks watch over them.
+    #[cfg(test)]
+    pub(super) fn watchers(&self) -> usize {
+        Rc::weak_count(&self.0)
+    }
+
     /// Keeps one for the next request.
     pub(super) fn put(&self, mut socket: TcpStream) {
-        let watcher = self.0.watcher.borrow().clone();
-        let is_open = match &watcher {
-            Some(watcher) => is_open(&mut socket, &mut Context::from_waker(watcher)),
-            // The task looks at all of them as it starts.
-            None => true,
-        };
+        let mut watcher = self.0.watcher.borrow_mut();
+        let waker = watcher.as_ref().unwrap_or(Waker::noop());
         let mut sockets = self.0.sockets.borrow_mut();
-        if !is_open || sockets.len() >= self.0.most {
+        if !is_open(&mut socket, &mut Context::from_waker(waker)) || sockets.len() >= self.0.most {
             return;
         }
         sockets.push_back((socket, Instant::now()));
         if watcher.is_none() {
+            *watcher = Some(Waker::noop().clone());
             #[expect(clippy::disallowed_methods, reason = "it ends with the pool")]
             // A budget would end its round before the last of many.
             spawn_local(unconstrained(watch(Rc::downgrade(&self.0))));

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::send::CROSSING;
+use super::send::{CROSSING, innermost};
 use crate::http1::NotHttp;
 pub(super) use exchange::Response;
 use exchange::exchange;
@@ -173,12 +173,8 @@ impl Direct {
     }
 }
 
-/// The innermost cause: the outer ones say nothing that clients need to know.
 fn not_connected(error: &(dyn Error + 'static)) -> DirectError {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
+    let cause = innermost(error);
     let io = cause.downcast_ref::<io::Error>();
     match io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
         true => DirectError::ConnectTimeout,

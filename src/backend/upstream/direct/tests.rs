@@ -230,3 +230,28 @@ fn only_plain_servers_are_reached_directly() {
         assert!(!is_direct(url), "{url}");
     }
 }
+
+#[tokio::test]
+async fn one_task_watches_however_many_come_to_wait_at_once() {
+    on_a_worker(async {
+        let (listener, direct) = server().await;
+        // Both are put back before any other task has a turn.
+        let (first, second) = (connected(&listener).await, connected(&listener).await);
+        direct.shared.idle.put(first.0);
+        direct.shared.idle.put(second.0);
+        assert_eq!(direct.shared.idle.watchers(), 1);
+        tokio::task::yield_now().await;
+        assert_eq!(direct.shared.idle.watchers(), 1);
+        drop((first.1, second.1));
+        while direct.shared.idle.count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn connected(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let address = listener.local_addr().expect("an address");
+    let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (ours.expect("a connection"), theirs.expect("a connection").0)
+}
