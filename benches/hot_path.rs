@@ -3,6 +3,8 @@
 //! What a whole server does with them is measured in `bench/`; what a chunk may cost in instructions is
 //! held by `scripts/instructions`.
 
+#![expect(clippy::expect_used, reason = "a bench of nothing would look fast")]
+
 use std::{hint::black_box, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
@@ -16,11 +18,13 @@ use tokenfall::{
     config::Config,
     openai::{ChatRequest, scan},
     sse::{Decoder, data_frame},
-    stream::{Batch, Budget, Caps, Cursor, Event, Grace, Id, Kind, Log, Owner, Producer, Spec},
+    stream::{
+        Batch, Budget, Caps, Cursor, End, Event, Grace, Id, Kind, Log, Owner, Producer, Spec,
+    },
     tokens::Tokens,
 };
 
-/// A chunk as OpenAI's servers write it, 235 bytes.
+/// A chunk as OpenAI's servers write it, 229 bytes.
 const CHUNK: &[u8] = br#"{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk","created":1741570283,"model":"gpt-4o-2024-08-06","service_tier":"default","choices":[{"index":0,"delta":{"content":" tokens"},"finish_reason":null}]}"#;
 const ID: &str = "chatcmpl-0123456789abcdefghij";
 const EVENTS: usize = 100;
@@ -45,7 +49,7 @@ fn sse(c: &mut Criterion) {
 }
 
 fn json(c: &mut Criterion) {
-    let Ok(facts) = scan(CHUNK) else { return };
+    let facts = scan(CHUNK).expect("a chunk");
     c.bench_function("json/scan", |b| b.iter(|| scan(black_box(CHUNK))));
     c.bench_function("json/rewrite the id", |b| {
         let mut out = BytesMut::with_capacity(1024);
@@ -86,7 +90,7 @@ fn log_events(c: &mut Criterion) {
     group.bench_function("append", |b| {
         let append_all = |(_log, mut producer): (Arc<Log>, Producer)| {
             for _ in 0..EVENTS {
-                let _ = black_box(producer.append(event.clone()));
+                producer.append(event.clone()).expect("room");
             }
         };
         b.iter_batched(log, append_all, BatchSize::SmallInput);
@@ -96,15 +100,13 @@ fn log_events(c: &mut Criterion) {
         group.bench_function(format!("read by {readers}"), |b| {
             let (log, mut producer) = log();
             for _ in 0..EVENTS {
-                let _ = producer.append(event.clone());
+                producer.append(event.clone()).expect("room");
             }
-            producer.finish([], tokenfall::stream::End::Completed);
+            producer.finish([], End::Completed);
             let mut taken = Vec::with_capacity(EVENTS);
             b.iter(|| {
                 for _ in 0..readers {
-                    let Ok(mut reader) = log.reader(Cursor::START) else {
-                        continue;
-                    };
+                    let mut reader = log.reader(Cursor::START).expect("the start");
                     while reader.batch(&mut taken).now_or_never() == Some(Batch::Events) {}
                     taken.clear();
                 }
@@ -115,24 +117,18 @@ fn log_events(c: &mut Criterion) {
 }
 
 fn mock(c: &mut Criterion) {
-    let Ok(config) = Config::from_toml("mock.prompts = 'bench/prompts'\nmock.profile = 'instant'")
-    else {
-        return;
-    };
+    let config = Config::from_toml("mock.prompts = 'bench/prompts'\nmock.profile = 'instant'");
+    let config = config.expect("settings");
     let folder = std::path::Path::new(&config.mock.prompts);
     let control = Control::new(Some(folder), &config.mock.profiles, 1);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let (Ok(control), Ok(runtime)) = (control, runtime) else {
-        return;
-    };
+    let (control, runtime) = (control.expect("scenarios"), runtime.expect("a runtime"));
     let mock = Mock::new(config.mock, Arc::new(control), Arc::new(Tokens::default()));
     let body =
         br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"200 chunks"}]}"#;
-    let Ok(request) = ChatRequest::parse(Bytes::from_static(body)) else {
-        return;
-    };
+    let request = ChatRequest::parse(Bytes::from_static(body)).expect("a request");
     let call = Rc::new(Call {
         id: ID.to_owned(),
         created: 1,
@@ -146,13 +142,11 @@ fn mock(c: &mut Criterion) {
     group.bench_function("an answer of 200 chunks", |b| {
         b.iter(|| {
             runtime.block_on(async {
-                let Ok(answer) = mock.open(Rc::clone(&call)).await else {
-                    return 0;
-                };
-                let Body::Chunks(chunks) = answer.body else {
-                    return 0;
-                };
-                chunks.count().await
+                let answer = mock.open(Rc::clone(&call)).await.expect("an answer");
+                match answer.body {
+                    Body::Chunks(chunks) => chunks.count().await,
+                    Body::Whole(_) | Body::Raw(_) => unreachable!("a stream was asked for"),
+                }
             })
         });
     });
