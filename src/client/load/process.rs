@@ -134,16 +134,25 @@ fn resident(pid: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
 
+    /// Of a process of its own: what this one holds, the other tests of this run change at the same time.
     #[test]
     fn work_and_memory_of_a_process_are_seen() {
-        let mut processes = Processes::watch(&[std::process::id()]).expect("it runs");
-        let mut block = vec![1_u8; 32 << 20];
-        for round in 0..40_u8 {
-            block
-                .iter_mut()
-                .for_each(|byte| *byte = byte.wrapping_mul(3) ^ round);
-        }
+        let script =
+            r#"read go; kept=$(head -c 33554432 /dev/zero | tr '\0' x); echo ${#kept}; read stop"#;
+        let mut shell = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut told = shell.stdin.take().expect("its input");
+        let mut said = BufReader::new(shell.stdout.take().expect("its output")).lines();
+        let mut processes = Processes::watch(&[shell.id()]).expect("it runs");
+        told.write_all(b"go\n").expect("it reads");
+        assert_eq!(said.next().expect("a line").expect("text"), "33554432");
         processes.sample();
         let watched = &processes.watched()[0];
         assert!(
@@ -152,7 +161,9 @@ mod tests {
             watched.cpu()
         );
         let grown = watched.memory_most - watched.memory_before;
-        assert!(grown > 20 << 10, "{grown} KiB, for {}", block[7]);
+        assert!(grown > 20 << 10, "{grown} KiB");
+        drop(told);
+        shell.wait().expect("it ends");
     }
 
     #[test]
