@@ -1,5 +1,7 @@
 //! What is answered where nothing is served: a JSON 404, or 405 where another method is.
 
+use std::sync::OnceLock;
+
 use actix_web::{HttpRequest, HttpResponse, dev::ResourceDef, http::Method};
 use serde_json::Value;
 
@@ -12,27 +14,24 @@ use super::{
 /// One documented path and its methods.
 struct Served {
     path: String,
+    pattern: ResourceDef,
     methods: Vec<String>,
 }
 
 /// Answers every request that no route takes.
 pub async fn fallback(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let served = served(&document(Edition::V3_2));
-    match served.iter().find(|served| served.is_at(request.path())) {
+    let is_here = |served: &&Served| served.pattern.is_match(request.path());
+    match served().iter().find(is_here) {
         Some(here) => Err(not_allowed(request.method(), here)),
-        None => Err(unknown(&request, &served)),
+        None => Err(not_found(&request)),
     }
 }
 
 /// What a path is answered with that is not served by this server, though by others.
 pub(super) fn not_found(request: &HttpRequest) -> ApiError {
-    unknown(request, &served(&document(Edition::V3_2)))
-}
-
-fn unknown(request: &HttpRequest, served: &[Served]) -> ApiError {
     ApiError::NotFound {
         path: request.path().to_owned(),
-        served: list(served),
+        served: list(served()),
     }
 }
 
@@ -44,13 +43,16 @@ fn not_allowed(method: &Method, here: &Served) -> ApiError {
 }
 
 impl Served {
-    fn is_at(&self, path: &str) -> bool {
+    fn new(path: &str, methods: Vec<String>) -> Self {
         // The document cannot say which names may hold slashes.
-        let pattern = self
-            .path
+        let pattern = path
             .replace("{model}", "{model:.+}")
             .replace("{file}", "{file:.+}");
-        ResourceDef::new(pattern).is_match(path)
+        Self {
+            path: path.to_owned(),
+            pattern: ResourceDef::new(pattern),
+            methods,
+        }
     }
 }
 
@@ -59,26 +61,27 @@ fn list(served: &[Served]) -> String {
     served.iter().map(line).collect::<Vec<_>>().join(", ")
 }
 
-/// What the OpenAPI document says is served, and the pages.
-fn served(document: &Value) -> Vec<Served> {
-    let page = |path: &&str| Served {
-        path: (*path).to_owned(),
-        methods: vec!["GET".to_owned()],
-    };
-    let pages = pages::PATHS.iter().map(page);
-    described(document).into_iter().chain(pages).collect()
+/// What the OpenAPI document says is served, and the pages. The document is made for it once: that takes
+/// longer than any other answer.
+fn served() -> &'static [Served] {
+    static SERVED: OnceLock<Vec<Served>> = OnceLock::new();
+    SERVED.get_or_init(|| {
+        let page = |path: &&str| Served::new(path, vec!["GET".to_owned()]);
+        let described = described(&document(Edition::V3_2));
+        described
+            .into_iter()
+            .chain(pages::PATHS.iter().map(page))
+            .collect()
+    })
 }
 
 fn described(document: &Value) -> Vec<Served> {
-    let paths = document["paths"].as_object();
-    let served = |(path, item): (&String, &Value)| Served {
-        path: path.clone(),
-        methods: item
-            .as_object()
-            .map(|item| item.keys().map(|method| method.to_uppercase()).collect())
-            .unwrap_or_default(),
+    let methods = |item: &Value| match item.as_object() {
+        Some(item) => item.keys().map(|method| method.to_uppercase()).collect(),
+        None => Vec::new(),
     };
+    let paths = document["paths"].as_object().into_iter().flatten();
     paths
-        .map(|paths| paths.iter().map(served).collect())
-        .unwrap_or_default()
+        .map(|(path, item)| Served::new(path, methods(item)))
+        .collect()
 }
