@@ -47,15 +47,9 @@ impl Successor for Heir {
 
     fn go_on(&self, producer: Producer) {
         if let Err(refused) = self.0.try_send(producer) {
-            end(refused.into_inner());
+            refused.into_inner().close(last_words);
         }
     }
-}
-
-/// Ends a log with which nobody goes on.
-fn end(producer: Producer) {
-    let (events, end) = last_words(producer.log(), producer.next_seq());
-    producer.finish(events, end);
 }
 
 impl Inherited {
@@ -73,7 +67,7 @@ impl Service {
     fn go_on_with(&self, producer: Producer) {
         let log = Arc::clone(producer.log());
         let Some((about, recall, call, route)) = self.recall(&log) else {
-            return end(producer);
+            return producer.close(last_words);
         };
         let completion = Arc::new(Completion::new(log, about, None));
         let ledger = self.shared.ledger.clone();

@@ -81,6 +81,12 @@ impl Producer {
         self.log.lock().aside = Some(bytes);
     }
 
+    /// Ends the log with what `last_words` says of it and of the number of its next event.
+    pub fn close(self, last_words: impl FnOnce(&Log, Seq) -> (Vec<Event>, End)) {
+        let (events, end) = last_words(&self.log, self.next_seq());
+        self.finish(events, end);
+    }
+
     /// Appends the last events whatever the limits say and ends the log, in one step.
     pub fn finish(mut self, last: impl IntoIterator<Item = Event>, end: End) {
         let mut state = self.log.lock();

@@ -47,8 +47,7 @@ pub trait Successor: Send + Sync {
 
     /// Goes on with it, whatever comes of that.
     fn go_on(&self, producer: Producer) {
-        let (events, end) = self.last_words(producer.log(), producer.next_seq());
-        producer.finish(events, end);
+        producer.close(|log, seq| self.last_words(log, seq));
     }
 }
 
