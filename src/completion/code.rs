@@ -76,20 +76,33 @@ impl Code {
         Self::InternalError,
     ];
 
-    /// Those that a stream can end with.
-    pub const OF_LOGS: [Self; 11] = [
-        Self::UpstreamUnreachable,
-        Self::UpstreamTruncated,
-        Self::UpstreamMalformed,
-        Self::UpstreamError,
-        Self::UpstreamAuth,
-        Self::UpstreamLost,
-        Self::UpstreamTimeout,
-        Self::ShuttingDown,
-        Self::LogTooLarge,
-        Self::Cancelled,
-        Self::InternalError,
-    ];
+    /// A stream can end with it.
+    pub fn ends_streams(self) -> bool {
+        match self {
+            Self::UpstreamUnreachable
+            | Self::UpstreamTruncated
+            | Self::UpstreamMalformed
+            | Self::UpstreamError
+            | Self::UpstreamAuth
+            | Self::UpstreamLost
+            | Self::UpstreamTimeout
+            | Self::ShuttingDown
+            | Self::LogTooLarge
+            | Self::Cancelled
+            | Self::InternalError => true,
+            Self::Overloaded
+            | Self::ModelNotFound
+            | Self::NotFound
+            | Self::StreamExpired
+            | Self::CursorMalformed
+            | Self::CursorInvalid
+            | Self::NotStreamed
+            | Self::NotStored
+            | Self::IdempotencyMismatch
+            | Self::RateLimitExceeded
+            | Self::InsufficientQuota => false,
+        }
+    }
 
     /// The code as clients and metrics have it.
     pub fn label(self) -> &'static str {

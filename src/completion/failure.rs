@@ -123,7 +123,7 @@ impl Failure {
 
     /// The failure that a log's own last words tell: the label it ended with and its envelope.
     pub fn logged(label: &str, envelope: Bytes) -> Self {
-        let mut codes = Code::OF_LOGS.into_iter();
+        let mut codes = Code::ALL.into_iter().filter(|code| code.ends_streams());
         let code = codes.find(|code| code.label() == label);
         Self::Logged {
             code: code.unwrap_or(Code::UpstreamError),

@@ -140,7 +140,7 @@ impl Row {
 fn rows() -> Vec<Row> {
     let of_code = Code::ALL.into_iter().map(|code| Row {
         error: ApiError::Failure(failure(code)),
-        is_event: Code::OF_LOGS.contains(&code),
+        is_event: code.ends_streams(),
         advice: of_code(code),
     });
     let of_api = api_errors().into_iter().map(|error| Row {
