@@ -18,6 +18,7 @@ mod model;
 mod moderation;
 pub mod object;
 mod partial;
+mod plain;
 mod request;
 mod scan;
 mod shape;
