@@ -6,6 +6,7 @@
 pub mod access;
 pub mod api;
 pub mod backend;
+pub mod cause;
 pub mod cli;
 pub mod client;
 pub mod completion;

@@ -10,7 +10,8 @@ use std::{
 };
 
 /// Module, and what of ours it may import.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
+    ("cause", &[]),
     ("http1", &[]),
     ("openai", &[]),
     ("sse", &[]),
@@ -23,7 +24,9 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("spans", &["metrics"]),
     (
         "backend",
-        &["http1", "openai", "sse", "tokens", "wire", "metrics"],
+        &[
+            "cause", "http1", "openai", "sse", "tokens", "wire", "metrics",
+        ],
     ),
     (
         "completion",
@@ -43,7 +46,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
             "completion",
         ],
     ),
-    ("client", &["http1", "openai", "sse"]),
+    ("client", &["cause", "http1", "openai", "sse"]),
     (
         "config",
         &[

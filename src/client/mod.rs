@@ -8,7 +8,7 @@ pub mod load;
 mod models;
 mod place;
 
-use std::{error::Error, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 pub use chunk::{CallDelta, Chunk};
@@ -20,6 +20,8 @@ use reqwest::{
     redirect,
 };
 use serde_json::Value;
+
+use crate::cause::innermost;
 
 /// How long a connection may take, and a whole reply.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -202,11 +204,7 @@ fn is_here(url: &Url) -> bool {
 
 /// What went wrong and its first cause: who runs a command may know the address.
 fn broken(error: &reqwest::Error) -> ClientError {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let cause = cause.to_string();
+    let cause = innermost(error).to_string();
     if !error.is_connect() {
         return ClientError::Broken(cause);
     }

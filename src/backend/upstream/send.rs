@@ -5,7 +5,7 @@
 //! opened for the request, not one head came back, and the close came at once. Only then the
 //! request goes out again, on a connection of its own, once.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Request, StatusCode, Url, header::HeaderMap};
@@ -15,6 +15,7 @@ use super::{
     direct::{self, Direct, DirectError},
     library::Library,
 };
+use crate::cause::innermost;
 
 /// How long after a request its connection may be found closed for it to go out again: a few round
 /// trips around the world. Who closes later has had the time to work at it.
@@ -95,17 +96,8 @@ impl SendError {
         }
     }
 
-    /// What clients are told of it.
+    /// What clients are told of it. The outer causes name our upstream's address, which they need not know.
     pub(super) fn cause(&self) -> String {
         innermost(self).to_string()
     }
-}
-
-/// The innermost cause. The outer ones name our upstream's address, which clients need not know.
-pub(super) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause
 }

@@ -23,8 +23,8 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::send::{CROSSING, innermost};
-use crate::http1::NotHttp;
+use super::send::CROSSING;
+use crate::{cause::innermost, http1::NotHttp};
 pub(super) use exchange::Response;
 use exchange::exchange;
 use idle::Idle;
