@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -39,6 +40,10 @@ http {{
 """
 
 
+# Seconds for what takes less than one, but under valgrind, or on a machine that has no time for it.
+STARTS_WITHIN = 60.0
+
+
 class Running:
     """A process that listens."""
 
@@ -53,12 +58,12 @@ class Running:
 
     def wait_until_ready(self) -> None:
         """Until Tokenfall says that it is: with Redis it listens before it has reached that."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5):
                 return
             time.sleep(0.01)
-        raise SystemExit(f"{self.url} is not ready after 20 s")
+        raise SystemExit(f"{self.url} is not ready after {STARTS_WITHIN} s")
 
     def memory_kib(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -67,26 +72,31 @@ class Running:
 
 @contextlib.contextmanager
 def started(command: list, port: int, environment: dict[str, str] | None = None):
-    """Runs a command until it is not needed any more; what it says is kept for when it fails."""
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **(environment or {})},
-    )
-    try:
-        wait_until_open(port, process)
-        yield Running(process, port)
-        if process.poll() is not None:
-            raise SystemExit(f"{command[0]} ended with {process.returncode} while it was measured")
-    finally:
-        process.terminate()
+    """Runs a command until it is not needed any more; what it said is shown where it fails."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env={**os.environ, **(environment or {})},
+        )
         try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            is_open = wait_until_open(port, process)
+            if is_open:
+                yield Running(process, port)
+            if not is_open or process.poll() is not None:
+                said.seek(0)
+                tail = said.read()[-2000:].decode(errors="replace")
+                what = f"{command[0]} does not listen on {port}, or not any more"
+                raise SystemExit(f"{what} (exit code {process.poll()}):\n{tail}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 class Peers:
@@ -141,16 +151,21 @@ class Peers:
 
     def serve(self, arguments: list, **settings: str):
         """Tokenfall; settings are named `section__key`."""
-        port = free_port()
-        environment = {f"TOKENFALL__{name.upper()}": value for name, value in settings.items()}
-        environment.setdefault("TOKENFALL__SERVER__LOG", "warn")
-        return started([self.server, "serve", "--port", port, *arguments], port, environment)
+        return tokenfall(self.server, arguments, settings)
 
     def redis(self):
         """The system's Redis, without files."""
         port = free_port()
         command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         return started(command, port)
+
+
+def tokenfall(server: Path, arguments: list, settings: dict[str, str], under: list = ()):
+    """Tokenfall, as an argument of another command where that is to watch it; settings are named `section__key`."""
+    port = free_port()
+    environment = {f"TOKENFALL__{name.upper()}": value for name, value in settings.items()}
+    environment.setdefault("TOKENFALL__SERVER__LOG", "warn")
+    return started([*under, server, "serve", "--port", port, *arguments], port, environment)
 
 
 def missing() -> list[str]:
@@ -164,12 +179,11 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_until_open(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"{process.args[0]} ended with {process.returncode} before it listened")
+def wait_until_open(port: int, process: subprocess.Popen) -> bool:
+    """Whether the process listens there in time."""
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+            return True
         time.sleep(0.001)
-    raise SystemExit(f"{process.args[0]} does not listen on {port}")
+    return False
