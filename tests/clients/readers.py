@@ -3,11 +3,11 @@
 import itertools
 import json
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from binary import REPOSITORY, clean_environment
+from binary import REPOSITORY
+from programs import run
 from sdk import PROBES
 
 VENVS = REPOSITORY / ".venvs"
@@ -35,18 +35,9 @@ class Reader:
 
     def read(self, base_url: str, cases: list[dict]) -> list[Read]:
         """Asks in order, in one process. A case is `{"request", "headers", "retries", "timeout"}`."""
-        run = subprocess.run(
-            [*self.command, base_url],
-            cwd=PROBES.parent,
-            env=clean_environment(),
-            input=json.dumps(cases),
-            capture_output=True,
-            text=True,
-            # Half a minute where nothing else runs.
-            timeout=500,
-        )
-        assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-        return [Read(**read) for read in json.loads(run.stdout)]
+        # Half a minute where nothing else runs.
+        said = run(*self.command, base_url, cwd=PROBES.parent, given=json.dumps(cases), within=500)
+        return [Read(**read) for read in json.loads(said)]
 
 
 def _python(env: str, probe: str) -> list[str]:

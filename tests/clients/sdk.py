@@ -1,28 +1,18 @@
 """The official SDKs, four of them, behind one interface: calls go to a probe, answers come back as data."""
 
 import json
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from binary import REPOSITORY, clean_environment
+from binary import REPOSITORY
+from programs import run
 
 PROBES = Path(__file__).parent / "probes"
 
 
 def run_probe(*command: str) -> str:
     """What a program among the probes says; it has to end well."""
-    run = subprocess.run(
-        command,
-        cwd=PROBES,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+    return run(*command, cwd=PROBES)
 
 
 @dataclass

@@ -16,7 +16,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from binary import BINARY, REPOSITORY, clean_environment
+from binary import BINARY, REPOSITORY
+from programs import run
 
 DEPLOY = REPOSITORY / "deploy"
 MANIFESTS = sorted(DEPLOY.glob("kubernetes/*.yaml"))
@@ -36,12 +37,6 @@ def kubernetes(kind: str, name: str = "tokenfall") -> dict:
     every = [found for path in MANIFESTS for found in objects(path) if found.get("kind") == kind]
     (found,) = [found for found in every if found["metadata"]["name"] == name]
     return found
-
-
-def run(*command: str, **environment: str) -> str:
-    done = subprocess.run(command, cwd=REPOSITORY, env=clean_environment() | environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def is_present(*command: str) -> bool:

@@ -17,27 +17,13 @@ from pathlib import Path
 import pytest
 
 from binary import BINARY, REPOSITORY, STOPS_WITHIN, clean_environment, wait_for_line
+from programs import run
 
 CLIENTS = REPOSITORY / "clients"
 VERSION = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]["version"]
 TARGET = f"{platform.machine()}-unknown-linux-gnu"
 NPM_PLATFORM = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}[platform.machine()]
 TSC = REPOSITORY / "tests/clients/types/node_modules/.bin/tsc"
-
-
-def run(*command: str | Path, cwd: Path = REPOSITORY, **environment: str) -> str:
-    """What it says. It finds nothing of the checkout by its environment."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=clean_environment() | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def blocks(readme: Path, language: str) -> list[str]:

@@ -1,17 +1,16 @@
 """The playground at `/` in a real browser: what one does there, what breaks meanwhile, and what it must never do."""
 
 import json
-import os
 import re
-import subprocess
 import time
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from binary import REPOSITORY, Server, clean_environment
+from binary import REPOSITORY, Server
 from browser import DESKTOP, PHONE, Seen, accessibility_faults, chromium, is_wider_than_its_window, open_page, shoot
+from programs import run
 
 PATIENCE = 20_000  # ms; the machine may be busy
 PROMPTS = ("--prompts", str(REPOSITORY / "prompts"))
@@ -432,12 +431,12 @@ def test_the_code_that_is_shown_makes_the_same_request(page, server, tmp_path):
 
 
 def run_shell(code: str, _) -> str:
-    return run(["bash", "-c", code.replace("curl -N", "curl -sN")])
+    return run("bash", "-c", code.replace("curl -N", "curl -sN"))
 
 
 def run_python(code: str, folder) -> str:
     (folder / "sample.py").write_text(code)
-    return run([str(REPOSITORY / ".venvs/openai3/bin/python"), str(folder / "sample.py")])
+    return run(REPOSITORY / ".venvs/openai3/bin/python", folder / "sample.py", PYTHONIOENCODING="utf-8")
 
 
 def run_node(code: str, folder) -> str:
@@ -445,11 +444,4 @@ def run_node(code: str, folder) -> str:
     (folder / "node_modules").mkdir(exist_ok=True)
     (folder / "node_modules/openai").symlink_to(modules / "openai-latest")
     (folder / "sample.mjs").write_text(code)
-    return run(["node", str(folder / "sample.mjs")])
-
-
-def run(command: list[str]) -> str:
-    environment = clean_environment() | {"PYTHONIOENCODING": "utf-8", "HOME": os.environ.get("HOME", "/")}
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
+    return run("node", folder / "sample.mjs")

@@ -3,12 +3,12 @@
 Many of them close a stream unread; test_streams.py and test_endpoints.py read theirs.
 """
 
-import subprocess
 from xml.etree import ElementTree
 
 import pytest
 
-from binary import REPOSITORY, clean_environment
+from binary import REPOSITORY
+from programs import run
 
 PYTHON = REPOSITORY / ".venvs/sdktests/bin/python"
 (SOURCE,) = (REPOSITORY / ".venvs").glob("openai-*")
@@ -35,18 +35,10 @@ def mock_of_numbers(serve):
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_sdks_own_tests_pass_whole(mock_of_numbers, tmp_path, suite):
     report = tmp_path / "report.xml"
-    run = subprocess.run(
-        # Its own options are for many cores and for a plugin that is not needed.
-        [PYTHON, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "--tb=short", f"--junit-xml={report}"]
-        + [f"tests/api_resources/{suite}"],
-        cwd=SOURCE,
-        env=clean_environment() | {"TEST_API_BASE_URL": mock_of_numbers.base_url, "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    # Its own options are for many cores and for a plugin that is not needed.
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "--tb=short", f"--junit-xml={report}"]
+    environment = {"TEST_API_BASE_URL": mock_of_numbers.base_url, "PYTHONDONTWRITEBYTECODE": "1"}
+    run(PYTHON, "-m", "pytest", *options, f"tests/api_resources/{suite}", cwd=SOURCE, **environment)
     (counts,) = ElementTree.parse(report).iter("testsuite")
     counted = {name: int(counts.get(name)) for name in ("tests", "failures", "errors", "skipped")}
     assert counted == {"tests": SUITES[suite], "failures": 0, "errors": 0, "skipped": 0}
