@@ -4,10 +4,10 @@ Its default towards upstreams is HTTP/1.0, with `Connection: close` and bufferin
 """
 
 import contextlib
-import socket
 import subprocess
-import time
 from pathlib import Path
+
+from ports import free_port, wait_until_open
 
 CONFIG = """
 daemon off;
@@ -53,19 +53,3 @@ def in_front_of(upstream: str, directory: Path, more: str = "", certificate: Pat
     finally:
         process.terminate()
         process.wait(10)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_until_open(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "nginx ended"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.02)
-    raise AssertionError("nginx does not listen")

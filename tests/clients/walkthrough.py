@@ -26,11 +26,11 @@ import redis_server
 import binary
 from browser import chromium, expect_answer, run_module
 from documents import Block
-from nginx import free_port
+from ports import free_port
 from binary import BINARY, REPOSITORY, clean_environment
 
 CLIENTS = REPOSITORY / "tests/clients"
-WITHIN = 30.0
+WITHIN = 90.0
 # What a reader has beside the binary: the repository's folders, and the files that are there to be copied.
 FOLDERS = ("clients", "deploy", "openapi", "prompts")
 LOCAL = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{4,5})\b|((?:--port |http\.server |listen[ (]|port = ))(\d{2,5})\b")
