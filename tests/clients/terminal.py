@@ -9,7 +9,7 @@ import termios
 import time
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Terminal:

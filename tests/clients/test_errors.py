@@ -71,14 +71,14 @@ def test_a_limit_is_a_rate_limit_error(sdk, serve, request_body):
 
 
 def test_a_retry_waits_as_long_as_it_is_told(sdk, serve):
-    # One comes back every three seconds: an SDK's own first wait, of a second at most, is too short.
-    config = '[auth]\nkeys = [{ name = "ci", key = "sk-limited", rpm = 20 }]\n'
-    calls = [{"request": WHOLE}] * 20
+    # One comes back every five seconds: an SDK's own first wait, of a second at most, is too short.
+    config = '[auth]\nkeys = [{ name = "ci", key = "sk-limited", rpm = 12 }]\n'
+    calls = [{"request": WHOLE}] * 12
     with serve("--instant", config=config) as server:
         *answers, refused, retried = sdk.ask(
             server.base_url, *calls, {"request": WHOLE}, {"request": WHOLE, "retries": 1}, api_key="sk-limited"
         )
-    assert [answer.error for answer in answers] == [None] * 20
+    assert [answer.error for answer in answers] == [None] * 12
     assert refused.error["classes"][0] == "RateLimitError"
     assert retried.error is None and retried.text()
 

@@ -71,7 +71,7 @@ def test_a_stop_does_not_wait_for_streams_that_stand_still():
         body = json.dumps(GREETING | {"stream": True}).encode()
         stream = urlopen(Request(f"{mock.base_url}/chat/completions", body, headers))
         begun = time.monotonic()
-    assert time.monotonic() - begun < STOPS_WITHIN and mock.process.poll() is not None
+    assert time.monotonic() - begun < 20.0 and mock.process.poll() is not None
     stream.close()
 
 

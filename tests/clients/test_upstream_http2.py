@@ -23,7 +23,7 @@ IDS = re.compile(rb'"id":"[^"]*"')
 
 @pytest.fixture(scope="module")
 def mock(serve):
-    with serve("--profile", "hosted", env={"TOKENFALL__STREAM__ON_DISCONNECT": "cancel"}) as server:
+    with serve("--profile", "hosted", "--speed", "0.5", env={"TOKENFALL__STREAM__ON_DISCONNECT": "cancel"}) as server:
         yield server
 
 
@@ -56,12 +56,12 @@ def proxy(serve, front, certificate):
 
 def test_streams_share_a_connection(proxy, mock, front):
     async def ask_all():
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             first = await client.post(f"{proxy.base_url}/chat/completions", json=BODY)
             asked = [client.post(f"{proxy.base_url}/chat/completions", json=BODY) for _ in range(20)]
             return [first, *await asyncio.gather(*asked)]
 
-    direct = IDS.sub(b"", httpx.post(f"{mock.base_url}/chat/completions", json=BODY, timeout=20).content)
+    direct = IDS.sub(b"", httpx.post(f"{mock.base_url}/chat/completions", json=BODY, timeout=60).content)
     for reply in asyncio.run(ask_all()):
         assert reply.status_code == 200
         assert IDS.sub(b"", reply.content) == direct
@@ -73,13 +73,13 @@ def test_streams_share_a_connection(proxy, mock, front):
 def test_a_client_that_leaves_ends_its_own_stream_and_no_other(proxy, mock):
     headers = {"x-stream-on-disconnect": "cancel"}
     before = ended(mock, "completed")
-    with httpx.stream("POST", f"{proxy.base_url}/chat/completions", json=BODY, timeout=20) as stays:
+    with httpx.stream("POST", f"{proxy.base_url}/chat/completions", json=BODY, timeout=60) as stays:
         reads = stays.iter_raw()
         assert next(reads)
-        with httpx.stream("POST", f"{proxy.base_url}/chat/completions", json=BODY, headers=headers, timeout=20) as leaves:
+        with httpx.stream("POST", f"{proxy.base_url}/chat/completions", json=BODY, headers=headers, timeout=60) as leaves:
             assert next(leaves.iter_raw())
-        # Before the other one has come to its end, two seconds later.
-        deadline = time.monotonic() + 10
+        # Before the other one has come to its end, four seconds later.
+        deadline = time.monotonic() + 30
         while not ended(mock, "cancelled"):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -94,7 +94,7 @@ def ended(mock, how: str) -> int:
 
 
 def wait_for_lines(log, count: int) -> list[str]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(lines := log.read_text().splitlines()) < count:
         assert time.monotonic() < deadline, lines
         time.sleep(0.05)
