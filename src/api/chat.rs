@@ -1,7 +1,5 @@
 //! `POST /v1/chat/completions`.
 
-use std::time::Duration;
-
 use actix_web::{
     HttpRequest, HttpResponse, post,
     web::{Data, Payload},
@@ -143,9 +141,9 @@ pub(super) async fn complete(
         ));
     }
     started.commit(state.stream.commit_after).await?;
-    if state.mock.is_some() && started.completion.plan().is_none() {
-        // Its plan is about the first byte too, so none is sent before the plan is known.
-        started.commit(Duration::MAX).await?;
+    if state.mock.is_some() {
+        // A plan is about the first byte too, so none is sent before there can be one.
+        started.planned().await?;
     }
     let mut response = reply::made(&started.completion);
     let completion = &started.completion;

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::sync::SetOnce;
+
 use super::{About, CacheOutcome, Failure, fold::parse};
 use crate::{
     access::Standing,
@@ -22,7 +24,7 @@ pub struct Completion {
     pub about: About,
     // The backend's headers for the client, and what is done to the reply to the request that
     // made it.
-    head: OnceLock<(Headers, Option<Arc<Plan>>)>,
+    head: SetOnce<(Headers, Option<Arc<Plan>>)>,
     failure: OnceLock<Failure>,
     asked: Mutex<Asked>,
     // How it is answered where answers are shared, and the source, if that is under way here.
@@ -47,7 +49,7 @@ impl Completion {
             standing,
             log,
             about,
-            head: OnceLock::new(),
+            head: SetOnce::new(),
             failure: OnceLock::new(),
             asked: Mutex::default(),
             cached: OnceLock::new(),
@@ -91,6 +93,11 @@ impl Completion {
     pub fn headers(&self) -> &[(String, String)] {
         let head = self.origin().head.get();
         head.map_or(&[], |(headers, _)| headers)
+    }
+
+    /// Waits until its backend has begun to answer.
+    pub(super) async fn answered(&self) {
+        self.head.wait().await;
     }
 
     /// What is done to the bytes of the reply to the request that made it.

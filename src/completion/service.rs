@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::{select, time::timeout};
 
 use super::{
     About, Activity, Cache, Claims, Code, Completion, Failure, Pumps, Stored,
@@ -307,6 +307,19 @@ impl Started {
         match timeout(patience, self.reader.peek()).await {
             Ok(Some(Kind::Failure) | None) => Err(self.failure()),
             Ok(Some(Kind::Chunk | Kind::Usage | Kind::Whole | Kind::Done)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Waits until it is known what is done to the bytes of its reply.
+    ///
+    /// # Errors
+    /// [`Failure`] when it failed before.
+    pub async fn planned(&mut self) -> Result<(), Failure> {
+        let completion = Arc::clone(&self.completion);
+        select! {
+            biased;
+            () = completion.answered() => Ok(()),
+            first = self.commit(Duration::MAX) => first,
         }
     }
 

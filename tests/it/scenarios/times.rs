@@ -17,7 +17,7 @@ tokens_per_second = 50
 jitter = 'lognormal'
 spread = 0.5
 [mock.profiles.narrow]
-first_token = '300ms'
+first_token = '1s'
 concurrency = 1
 queue = 1
 [mock.profiles.tired]
@@ -71,6 +71,19 @@ fn speed_is_a_factor() {
 }
 
 #[test]
+fn who_waits_for_the_first_token_of_all_is_told_that_the_server_lives() {
+    let settings = "stream.commit_after = '10ms'\nstream.heartbeat = '20ms'\n\
+                    mock.profiles.late = { first_token = '10s' }\n";
+    let server = serve("", settings);
+    let mut client = Connection::open(server.address());
+    // The tokenizer is loaded for it, which takes longer than the commit waits.
+    let headers = [("x-mock-profile", "late")];
+    client.send(&post(streamed(chat("Hi")).to_string(), &headers));
+    client.head();
+    assert_eq!(client.chunk().as_deref(), Some(&b":\n\n"[..]));
+}
+
+#[test]
 fn answers_wait_for_their_turn_and_more_than_the_queue_holds_are_refused() {
     let server = serve("", PROFILES);
     let headers = [("x-mock-profile", "narrow")];
@@ -91,7 +104,7 @@ fn answers_wait_for_their_turn_and_more_than_the_queue_holds_are_refused() {
     let between = start.elapsed();
     second.reply();
     assert!(
-        start.elapsed() > between + Duration::from_millis(200),
+        start.elapsed() > between + Duration::from_millis(500),
         "one after the other"
     );
     assert_eq!(
@@ -117,7 +130,7 @@ fn one_that_leaves_the_queue_gives_its_place_back() {
     }
     let start = Instant::now();
     while server.generations() > 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "they never end");
+        assert!(start.elapsed() < Duration::from_secs(60), "they never end");
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(
