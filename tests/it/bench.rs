@@ -26,7 +26,7 @@ fn load(streams: usize, requests: u64) -> Load {
         requests: Some(requests),
         duration: None,
         rate: None,
-        patience: Duration::from_secs(20),
+        patience: Duration::from_secs(60),
         reads_stamps: false,
     }
 }
@@ -120,7 +120,7 @@ fn what_is_wrong_with_a_stream_is_told_by_its_kind() {
     for (fault, kind) in faults {
         let patience = match kind {
             "timeout" => Duration::from_millis(300),
-            _ => Duration::from_secs(20),
+            _ => Duration::from_secs(60),
         };
         let load = Load {
             patience,

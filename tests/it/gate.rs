@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Longer than anything here takes. What is not there by then never comes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A point that one thread waits at until another opens it. Once open, it stays open.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Two seconds between heartbeats, and some for a busy machine.
-const NOTICED: Duration = Duration::from_secs(6);
+const NOTICED: Duration = Duration::from_secs(10);
 
 fn client() -> Client {
     // An error means that a provider is installed already.

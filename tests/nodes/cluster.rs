@@ -57,7 +57,7 @@ impl Node {
 
     /// Waits until /readyz says so.
     pub(crate) fn becomes(&self, status: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.get("/readyz").head.contains(status) {
             assert!(Instant::now() < deadline, "not {status} in time");
             std::thread::sleep(Duration::from_millis(10));
@@ -86,7 +86,7 @@ impl Node {
         )
         .expect("sent");
         stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .expect("a timeout");
         let mut reader = BufReader::new(stream);
         let mut head = String::new();

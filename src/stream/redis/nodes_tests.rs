@@ -15,7 +15,7 @@ use crate::stream::{
 
 pub(super) const OWNER: Owner = Owner([1; 16]);
 /// Far longer than anything here takes, far shorter than anyone waits.
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
 /// Two nodes and what they share.
 pub(super) struct Two {

@@ -1,68 +1,35 @@
-//! A redis-server of a test's own, and stores on it. `TOKENFALL_TEST_REDIS` names another binary,
-//! such as Valkey's.
+//! A redis-server of a test's own, and stores on it.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{RedisStore, Successor};
 use crate::stream::{End, Event, Kind, OnUnavailable, Settings, StoreKind, StoreSettings};
 
-/// A server without persistence on a free port. It ends with the test's process at the latest.
-pub(in crate::stream) struct TestRedis {
-    port: u16,
-    shell: Option<Child>,
-}
+#[path = "../../../tests/it/redis.rs"]
+#[expect(clippy::disallowed_methods, reason = "it waits for another process")]
+mod server;
+
+/// A server without persistence, and where nodes find it.
+pub(in crate::stream) struct TestRedis(server::Redis);
 
 impl TestRedis {
     pub(in crate::stream) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let mut server = Self { port, shell: None };
-        server.start_again();
-        server
+        Self(server::Redis::start())
     }
 
     /// Starts it where it was, with nothing in it.
     pub(in crate::stream) fn start_again(&mut self) {
-        // The shell ends the server when its input does, so also when the test is killed.
-        let script = format!(
-            "server=${{TOKENFALL_TEST_REDIS:-redis-server}}
-             command -v \"$server\" >/dev/null || exit 9
-             \"$server\" --port {} --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
-             cat >/dev/null; kill -CONT $!; kill -KILL $!; wait",
-            self.port
-        );
-        let mut shell = Command::new("sh")
-            .args(["-c", &script])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if let Ok(Some(_)) = shell.try_wait() {
-                panic!("redis-server was not found: scripts/setup installs it");
-            }
-            std::thread::yield_now();
-        }
-        self.shell = Some(shell);
+        self.0.start_again();
     }
 
     pub(in crate::stream) fn stop(&mut self) {
-        if let Some(mut shell) = self.shell.take() {
-            drop(shell.stdin.take());
-            shell.wait().expect("its end");
-        }
+        self.0.stop();
     }
 
     pub(in crate::stream) fn settings(&self) -> StoreSettings {
         StoreSettings {
             kind: StoreKind::Redis,
-            url: format!("redis://127.0.0.1:{}", self.port),
+            url: self.0.url(),
             lease: Duration::from_millis(600),
             poll: Duration::from_millis(100),
             on_unavailable: OnUnavailable::Refuse,
@@ -81,16 +48,10 @@ impl TestRedis {
     ) -> RedisStore {
         let store = RedisStore::new(settings, stream, last_words()).expect("a valid URL");
         assert!(
-            store.connected(Duration::from_secs(10)).await,
+            store.connected(Duration::from_secs(60)).await,
             "a server that answers"
         );
         store
-    }
-}
-
-impl Drop for TestRedis {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 

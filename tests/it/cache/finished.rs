@@ -71,7 +71,7 @@ fn odd_chunks_are_the_same_bytes_as_without_a_cache() {
 
 #[test]
 fn an_answer_is_given_again_at_once_or_at_its_own_pace() {
-    const GAP: Duration = Duration::from_secs(1);
+    const GAP: Duration = Duration::from_secs(2);
     for (pace, is_slow) in [("instant", false), ("recorded", true)] {
         let gate = Gate::default();
         let cache = format!("{{ share = 'finished', pace = '{pace}' }}");

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Two seconds between heartbeats, and some for a busy machine.
-const NOTICED: Duration = Duration::from_secs(6);
+const NOTICED: Duration = Duration::from_secs(10);
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 

@@ -188,7 +188,7 @@ fn virtual_time_waits_for_nothing_and_tells_the_plan() {
     ];
     let reply = ask(server.address(), &streamed(chat("Hi")), &headers);
     assert_eq!(reply.head.status, 200);
-    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+    assert!(start.elapsed() < std::time::Duration::from_secs(60));
     let journal = fetch(server.address(), &request("GET", "/_mock/requests", &[])).json();
     let sent = &journal["data"][0]["sent"];
     let planned = sent["planned_ms"].as_array().expect("times");

@@ -163,7 +163,7 @@ fn a_changed_folder_is_read_again_and_a_bad_one_changes_nothing() {
         let start = Instant::now();
         while said() != expected {
             assert!(
-                start.elapsed() < Duration::from_secs(20),
+                start.elapsed() < Duration::from_secs(60),
                 "never {expected}"
             );
             std::thread::sleep(Duration::from_millis(50));

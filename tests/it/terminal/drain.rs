@@ -109,7 +109,7 @@ fn an_idle_server_stops_at_once() {
     let start = std::time::Instant::now();
     proxy.server.stop();
     let took = start.elapsed();
-    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
 }
 
 #[test]
