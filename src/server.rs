@@ -27,6 +27,7 @@ use crate::{
     config::Config,
     spans,
     stream::StreamStore,
+    tokens::Tokens,
 };
 pub use connection::Address;
 use connection::{Listener, listen, on_connect};
@@ -86,7 +87,8 @@ pub struct Listening {
     pub bodies: Bodies,
 }
 
-/// Serves until what `stop` returns resolves, then drains. Blocks the thread meanwhile.
+/// Serves until what `stop` returns resolves, then drains. Blocks the thread meanwhile. `tokens` are
+/// loaded when they are first needed, if they are not yet.
 ///
 /// `stop` is called within the runtime before `on_listening`, so that a signal that follows
 /// the start-up message at once is not lost.
@@ -95,14 +97,16 @@ pub struct Listening {
 /// [`ServeError`] when it cannot start, or stops by itself.
 pub fn run<S: Future<Output = ()>>(
     config: Config,
+    tokens: Arc<Tokens>,
     on_listening: impl FnOnce(&Listening),
     stop: impl FnOnce() -> S,
 ) -> Result<(), ServeError> {
-    System::new().block_on(async { serve(config, on_listening, stop()).await })
+    System::new().block_on(async { serve(config, tokens, on_listening, stop()).await })
 }
 
 async fn serve(
     config: Config,
+    tokens: Arc<Tokens>,
     on_listening: impl FnOnce(&Listening),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -110,7 +114,7 @@ async fn serve(
     let (heir, inherited) = Heir::new();
     let (store, limiter) = kept(&config, heir)?;
     let kept = (Arc::clone(&store), Arc::clone(&limiter));
-    let (shared, mut exporter) = Shared::new(&config, address, kept)?;
+    let (shared, mut exporter) = Shared::new(&config, tokens, address, kept)?;
     let control = Arc::clone(&shared.control);
     let sink = shared.completions.ledger.sink().clone();
     let listening = shared.listening();

@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    sync::mpsc,
+    sync::{Arc, OnceLock, mpsc},
     thread::JoinHandle,
 };
 
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::{
     config::{Config, ConfigError},
     server::{self, Listening, ServeError},
+    tokens::Tokens,
 };
 
 /// A running server.
@@ -57,6 +58,7 @@ fn start(mut config: Config) -> Result<TestServer, SpawnError> {
     let thread = std::thread::spawn(move || {
         server::run(
             config,
+            tokens(),
             |listening| drop(tell.send(listening.clone())),
             || async { drop(stopped.await) },
         )
@@ -67,6 +69,12 @@ fn start(mut config: Config) -> Result<TestServer, SpawnError> {
         stop: Some(stop),
         thread: Some(thread),
     })
+}
+
+/// The tokenizer of all servers of a process: most of a short test would be spent on loading it.
+fn tokens() -> Arc<Tokens> {
+    static TOKENS: OnceLock<Arc<Tokens>> = OnceLock::new();
+    Arc::clone(TOKENS.get_or_init(Arc::default))
 }
 
 impl TestServer {

@@ -498,6 +498,20 @@ fn usage_records_stand_on_standard_output_after_the_greeting() {
 }
 
 #[test]
+fn the_first_stream_of_all_is_told_that_the_server_lives_before_the_first_token() {
+    let settings = [
+        ("TOKENFALL__STREAM__COMMIT_AFTER", "10ms"),
+        ("TOKENFALL__STREAM__HEARTBEAT", "20ms"),
+    ];
+    // The tokenizer is loaded for it, which takes longer than the commit waits; the token, half a minute.
+    let server = serve(&["--port", "0", "--speed", "0.01"], &settings);
+    let lines = BufReader::new(server.open_stream()).lines();
+    let mut lines = lines.map(|line| line.expect("a line"));
+    let first = lines.find(|line| line.starts_with("data:") || line == ":");
+    assert_eq!(first.as_deref(), Some(":"));
+}
+
+#[test]
 fn health_is_success_while_new_work_is_taken_and_failure_after() {
     let server = serve(&["serve", "--port", "0", "--speed", "0.1"], &[]);
     let url = format!("http://{}", server.address());

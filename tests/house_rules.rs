@@ -77,7 +77,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "config",
         ],
     ),
-    ("testing", &["config", "server"]),
+    ("testing", &["config", "server", "tokens"]),
     (
         "cli",
         &[

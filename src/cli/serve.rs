@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     thread,
 };
 
@@ -44,7 +45,7 @@ pub(super) fn run_with(file: Option<&Path>, flags: Vec<Flag>, stops_at_eof: bool
     raise_open_files();
     let upstream = upstream(&config);
     let on_listening = |l: &Listening| greet(&l.address, &upstream);
-    match server::run(config, on_listening, || stop(stops_at_eof)) {
+    match server::run(config, Arc::default(), on_listening, || stop(stops_at_eof)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::File(error)) => fail(WRONG_INPUT, &error),
         Err(error) => fail(FAILED, &error),

@@ -70,6 +70,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(
         config: &Config,
+        tokens: Arc<Tokens>,
         address: Address,
         (store, limiter): Kept,
     ) -> Result<(Self, Exporter), ServeError> {
@@ -86,7 +87,6 @@ impl Shared {
             bodies: Bodies::new(Arc::clone(&metrics)),
             mock: config.is_all_mock().then(|| Arc::clone(&control)),
         };
-        let tokens: Arc<Tokens> = Arc::default();
         let sink = Sink::open(&config.usage).map_err(ServeError::Sink)?;
         let (spans, exporter) = spans::start(&config.otlp, &metrics)?;
         let cassettes = cassettes(config)?;

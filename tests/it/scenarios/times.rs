@@ -71,19 +71,6 @@ fn speed_is_a_factor() {
 }
 
 #[test]
-fn who_waits_for_the_first_token_of_all_is_told_that_the_server_lives() {
-    let settings = "stream.commit_after = '10ms'\nstream.heartbeat = '20ms'\n\
-                    mock.profiles.late = { first_token = '10s' }\n";
-    let server = serve("", settings);
-    let mut client = Connection::open(server.address());
-    // The tokenizer is loaded for it, which takes longer than the commit waits.
-    let headers = [("x-mock-profile", "late")];
-    client.send(&post(streamed(chat("Hi")).to_string(), &headers));
-    client.head();
-    assert_eq!(client.chunk().as_deref(), Some(&b":\n\n"[..]));
-}
-
-#[test]
 fn answers_wait_for_their_turn_and_more_than_the_queue_holds_are_refused() {
     let server = serve("", PROFILES);
     let headers = [("x-mock-profile", "narrow")];
