@@ -18,7 +18,7 @@ pub(crate) struct Pool {
 }
 
 /// Times in which a test can wait for a clock.
-const CLOCKS: &str = "first_chunk = '300ms'\nbetween = '300ms'\nafter_finish = '100ms'\n";
+const CLOCKS: &str = "first_chunk = '1s'\nbetween = '300ms'\nafter_finish = '100ms'\n";
 
 impl Pool {
     pub(crate) fn of(scripts: Vec<Script>, more: &str) -> Self {

@@ -64,7 +64,7 @@ fn silence_after_the_head_runs_into_first_chunk() {
 #[test]
 fn silence_after_the_commit_is_an_error_event() {
     for script in [Script::silent().linger(), Script::stream().linger()] {
-        let settings = before(script).clock("first_chunk", "200ms");
+        let settings = before(script).clock("first_chunk", "1s");
         let proxy = settings.set("stream.commit_after", "'20ms'").start();
         let reply = proxy.ask(STREAM);
         reply.assert_breaks_off(":\n\n", "upstream_timeout");
@@ -107,7 +107,7 @@ fn chunks_without_content_are_no_progress() {
 fn a_stream_without_end_runs_into_total() {
     let event = frame(&text("more "));
     let script = Script::stream().for_ever(&event, GAP);
-    let proxy = before(script).clock("total", "150ms").start();
+    let proxy = before(script).clock("total", "1s").start();
     let reply = proxy.ask(STREAM);
     let chunks = reply.text().matches("more ").count();
     reply.assert_breaks_off(&event.repeat(chunks), "upstream_timeout");

@@ -215,9 +215,7 @@ fn one_that_is_cut_is_counted() {
 
 #[test]
 fn one_whose_time_runs_out_is_counted() {
-    let case = Case::of(begun().linger(), |settings| {
-        settings.clock("total", "300ms")
-    });
+    let case = Case::of(begun().linger(), |settings| settings.clock("total", "1s"));
     case.proxy.ask(STREAM);
     case.assert("late", &ended("upstream_timeout", "failed", 2));
 }
