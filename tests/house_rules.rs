@@ -111,7 +111,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
         "rustls",
         &["backend/upstream", "client/", "spans/", "server/tls.rs"],
     ),
-    ("actix_tls", &["server/connection.rs"]),
+    ("actix_tls", &["server/http.rs"]),
     ("hyper", &["backend/upstream"]),
     ("hyper_util", &["backend/upstream"]),
     ("tower", &["backend/upstream"]),
