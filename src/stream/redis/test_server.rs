@@ -6,7 +6,11 @@ use super::{RedisStore, Successor};
 use crate::stream::{End, Event, Kind, OnUnavailable, Settings, StoreKind, StoreSettings};
 
 #[path = "../../../tests/it/redis.rs"]
-#[expect(clippy::disallowed_methods, reason = "it waits for another process")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::duplicate_mod,
+    reason = "it waits for another process; the limits' tests, which know nothing of stores, have it too"
+)]
 mod server;
 
 /// A server without persistence, and where nodes find it.
