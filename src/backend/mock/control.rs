@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     journal::Entry,
     pace::Profile,
-    scenario::{LoadError, Scenario, Set, load, stamp},
+    scenario::{LoadError, Scenario, Set, Stamp, load, stamp},
 };
 
 /// The most sessions that are remembered; the one that was used longest ago is forgotten.
@@ -28,7 +28,8 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Control {
     state: Mutex<State>,
-    folder: Option<PathBuf>,
+    // And what it was like before it was read.
+    folder: Option<(PathBuf, Stamp)>,
     journal_entries: usize,
     lanes: HashMap<String, Lane>,
 }
@@ -118,6 +119,8 @@ impl Control {
         profiles: &BTreeMap<String, Profile>,
         journal_entries: usize,
     ) -> Result<Self, LoadError> {
+        // In this order, so that what changes in between is read again.
+        let stamped = folder.map(|folder| (folder.to_owned(), stamp(folder)));
         let scenarios = folder.map(load).transpose()?.unwrap_or_default();
         let lanes = profiles
             .iter()
@@ -127,7 +130,7 @@ impl Control {
                 scenarios: Arc::new(scenarios),
                 ..State::default()
             }),
-            folder: folder.map(Path::to_owned),
+            folder: stamped,
             journal_entries,
             lanes: lanes.collect(),
         })
@@ -136,10 +139,10 @@ impl Control {
     /// Reads the folder again whenever it has changed, without end. What is wrong is said, and the
     /// scenarios from before stay.
     pub async fn tend(&self) {
-        let Some(folder) = self.folder.clone() else {
+        let Some((folder, known)) = self.folder.clone() else {
             return std::future::pending().await;
         };
-        let mut known = look(&folder, stamp).await;
+        let mut known = Some(known);
         loop {
             tokio::time::sleep(LOOK).await;
             let now = look(&folder, stamp).await;
@@ -310,7 +313,29 @@ async fn look<T: Send + 'static>(folder: &Path, how: fn(&Path) -> T) -> Option<T
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_changes_before_the_first_look_is_read_again() {
+        let folder = std::env::temp_dir().join(format!("tokenfall-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("made");
+        let write = |name, text| fs::write(folder.join(name), text).expect("written");
+        write("a.yaml", "reply: {text: before}");
+        let control = Control::new(Some(&folder), &BTreeMap::new(), 0).expect("a scenario");
+        write("b.yaml", "priority: 1\nreply: {text: after}");
+        let is_read = async {
+            while control.scenarios("").len() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = control.tend() => {}
+            read = tokio::time::timeout(LOOK * 60, is_read) => read.expect("in time"),
+        }
+        fs::remove_dir_all(folder).expect("removed");
+    }
 
     #[test]
     fn the_session_that_was_used_longest_ago_is_forgotten() {

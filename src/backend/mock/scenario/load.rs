@@ -58,7 +58,10 @@ pub(in crate::backend::mock) fn parse(file: &str, text: &str) -> Result<Scenario
 }
 
 /// When anything in a folder last changed: what is compared to see whether it did.
-pub(in crate::backend::mock) fn stamp(folder: &Path) -> Vec<(PathBuf, SystemTime, u64)> {
+pub(in crate::backend::mock) type Stamp = Vec<(PathBuf, SystemTime, u64)>;
+
+/// That of a folder, as it is now.
+pub(in crate::backend::mock) fn stamp(folder: &Path) -> Stamp {
     let files = files(folder).unwrap_or_default().into_iter();
     let stamps = files.filter_map(|path| {
         let meta = fs::metadata(&path).ok()?;

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 pub use crate::backend::{frame::RawFrame, yaml::LoadError};
 pub use load::load;
-pub(super) use load::stamp;
+pub(super) use load::{Stamp, stamp};
 pub(super) use matcher::Captures;
 pub use matcher::{Match, Text};
 pub use reply::{Arguments, Block, Body, ErrorReply, Reply, ToolCall};
