@@ -11,6 +11,7 @@ use super::{
     ApiError, State,
     body::Show,
     caller::Holder,
+    names,
     openapi::AnyEvent,
     query::{shown_to, wants_ids},
     reply,
@@ -189,7 +190,7 @@ fn with_sentinel(followed: Followed) -> Followed {
 fn stream(followed: Followed, show: Show, holder: Holder, state: &State) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     let log = followed.reader.log();
-    response.insert_header(("x-completion-id", log.id().as_str()));
+    response.insert_header((names::COMPLETION_ID, log.id().as_str()));
     reply::add_ticket(&mut response, log, &followed.about, (state, None));
     if holder.is_by_ticket {
         reply::without_referrer(&mut response);
