@@ -22,6 +22,8 @@ pub struct Pumps {
 impl Pumps {
     /// Starts a pump on this worker thread.
     pub fn spawn(&self, pump: impl Future<Output = ()> + 'static) {
+        // Boxed, because tokio moves a task's future several times, and this one is large.
+        let pump = Box::pin(pump);
         // Unawaited on purpose: a pump outlives the request that started it.
         drop(self.tasks.spawn_local(pump));
     }
