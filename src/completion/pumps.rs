@@ -7,6 +7,8 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
+use crate::stream::turns;
+
 /// How long a stopped pump may take to write its last events.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -25,7 +27,8 @@ impl Pumps {
         // Boxed, because tokio moves a task's future several times, and this one is large.
         let pump = Box::pin(pump);
         // Unawaited on purpose: a pump outlives the request that started it.
-        drop(self.tasks.spawn_local(pump));
+        // What it appends is written to who waits for it as each of its turns ends.
+        drop(self.tasks.spawn_local(turns(pump)));
     }
 
     /// Counts as a pump while it is held: for work that ends with its request.
