@@ -24,11 +24,10 @@ pub struct Pumps {
 impl Pumps {
     /// Starts a pump on this worker thread.
     pub fn spawn(&self, pump: impl Future<Output = ()> + 'static) {
-        // Boxed, because tokio moves a task's future several times, and this one is large.
-        let pump = Box::pin(pump);
         // Unawaited on purpose: a pump outlives the request that started it.
-        // What it appends is written to who waits for it as each of its turns ends.
-        drop(self.tasks.spawn_local(turns(pump)));
+        // What it appends is written to who waits for it as each of its turns ends. In a box: a task is moved several
+        // times before it runs.
+        drop(self.tasks.spawn_local(turns(Box::pin(pump))));
     }
 
     /// Counts as a pump while it is held: for work that ends with its request.

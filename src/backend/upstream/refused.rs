@@ -27,7 +27,7 @@ pub(super) async fn refused(
     let is_envelope = scan(&body)
         .ok()
         .and_then(|facts| facts.error)
-        .is_some_and(|error| body[error].starts_with(b"{"));
+        .is_some_and(|error| body[error.range()].starts_with(b"{"));
     BackendError::Refused(Refusal {
         status: status.as_u16(),
         headers,
