@@ -68,11 +68,11 @@ impl Account {
     pub(super) fn open(
         ledger: Ledger,
         completion: Arc<Completion>,
-        (key, route): (Option<String>, Arc<str>),
+        (key, route): (Option<String>, &Arc<str>),
     ) -> Self {
         let mut account = Self::unrecorded(ledger, completion);
-        account.meter = Some(account.ledger.metrics().stream(&route));
-        account.route = route;
+        account.meter = Some(account.ledger.metrics().stream(route));
+        account.route = Arc::clone(route);
         account.key = key;
         account
     }

@@ -77,8 +77,7 @@ impl Service {
         };
         let completion = Arc::new(Completion::new(log, about, None));
         let ledger = self.shared.ledger.clone();
-        let account =
-            Account::open(ledger, completion, (recall.key, Arc::clone(&route.name))).traced(&call);
+        let account = Account::open(ledger, completion, (recall.key, &route.name)).traced(&call);
         let shared = self.shared.clone();
         let pump = Pump::new(producer, account, route, Rc::new(call), shared).inherited();
         let pumps = &self.shared.pumps;

@@ -150,11 +150,7 @@ impl Service {
         let completion = Arc::new(Completion::new(log, about, reservation.standing()));
         let ledger = self.shared.ledger.clone();
         let key = ask.key.as_ref().map(|key| key.name.clone());
-        let account = Account::open(
-            ledger,
-            Arc::clone(&completion),
-            (key, Arc::clone(&route.name)),
-        );
+        let account = Account::open(ledger, Arc::clone(&completion), (key, &route.name));
         let call = Rc::new(Call {
             id: completion.log.id().to_string(),
             created: identity.created,
