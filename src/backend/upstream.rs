@@ -321,7 +321,7 @@ fn whole(json: Bytes) -> Result<Chunk, BackendError> {
 
 fn chunk(json: Bytes, facts: Result<Facts, JsonError>) -> Result<Chunk, BackendError> {
     match facts {
-        Ok(facts) => Ok(Chunk { json, facts }),
+        Ok(facts) => Ok(Chunk::new(json, facts)),
         Err(error) => Err(BackendError::Malformed(format!("bad JSON: {error}"))),
     }
 }
