@@ -103,7 +103,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server"]),
     ("reqwest", &["backend/upstream", "client/", "spans/"]),
@@ -111,6 +111,9 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
         "rustls",
         &["backend/upstream", "client/", "spans/", "server/tls.rs"],
     ),
+    ("actix_http", &["server/http.rs"]),
+    ("actix_server", &["server/http.rs"]),
+    ("actix_service", &["server/http.rs"]),
     ("actix_tls", &["server/http.rs"]),
     ("hyper", &["backend/upstream"]),
     ("hyper_util", &["backend/upstream"]),

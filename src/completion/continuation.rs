@@ -105,7 +105,7 @@ pub(super) fn with_usage(chunk: &Chunk, usage: &Value) -> Chunk {
 
 fn read(json: Bytes) -> Option<Chunk> {
     let facts = scan(&json).ok()?;
-    Some(Chunk { json, facts })
+    Some(Chunk::new(json, facts))
 }
 
 #[cfg(test)]

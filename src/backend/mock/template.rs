@@ -14,7 +14,13 @@ pub(super) const MARK: &str = "\u{e000}the text\u{e001}";
 /// How much room is taken for chunks at once.
 const ROOM: usize = 4096;
 
-/// A chunk without its text.
+/// An event is its JSON between these.
+const DATA: &[u8] = b"data: ";
+const END: &[u8] = b"\n\n";
+/// A text's quotes.
+const AROUND: usize = 2;
+
+/// A chunk without its text, as an event.
 pub(super) struct Template {
     before: Vec<u8>,
     after: Vec<u8>,
@@ -33,37 +39,40 @@ impl Template {
         let is_before = facts.id.is_none_or(|id| id.range().end <= at);
         let is_once = memmem::rfind(json, MARK.as_bytes()) == Some(at + 1);
         (is_known == [true; 3] && is_before && is_once).then(|| Self {
-            before: json[..at].to_vec(),
-            after: json[at + mark.len()..].to_vec(),
+            before: [DATA, &json[..at]].concat(),
+            after: [&json[at + mark.len()..], END].concat(),
             facts,
         })
     }
 
-    /// The chunk with this text, cut from `room`. The text must not be empty: a chunk that says nothing is no
-    /// content.
+    /// The chunk with this text, cut from `room`, where it stands as an event. The text must not be
+    /// empty: a chunk that says nothing is no content.
     pub(super) fn fill(&self, text: &str, room: &mut BytesMut) -> Chunk {
-        let least = self.before.len() + self.after.len() + text.len() + 2;
+        let least = self.before.len() + self.after.len() + text.len() + AROUND;
         if room.capacity() < least {
             room.reserve(least.max(ROOM));
         }
-        room.put_slice(&self.before);
+        room.extend_from_slice(&self.before);
         match text.bytes().any(needs_escape) {
             false => {
-                room.put_u8(b'"');
-                room.put_slice(text.as_bytes());
-                room.put_u8(b'"');
+                room.extend_from_slice(b"\"");
+                room.extend_from_slice(text.as_bytes());
+                room.extend_from_slice(b"\"");
             }
             // A text can always be written, and the room grows.
             true => drop(serde_json::to_writer(room.writer(), text)),
         }
-        room.put_slice(&self.after);
+        room.extend_from_slice(&self.after);
+        let event = room.split().freeze();
+        let json = event.slice(DATA.len()..event.len() - END.len());
         let facts = Facts {
-            brace: room.len() - 1,
+            brace: json.len() - 1,
             ..self.facts
         };
         Chunk {
-            json: room.split().freeze(),
+            json,
             facts,
+            event: Some(event),
         }
     }
 }
@@ -93,6 +102,7 @@ mod tests {
         for text in ["a", " \"quoted\"\\", "\u{1}\n", "🌊 é", "}"] {
             let filled = template.fill(text, &mut room);
             let written = chunk("m", text);
+            assert_eq!(filled.event, Some(crate::sse::data_frame(&written)));
             assert_eq!(filled.json, written);
             assert_eq!(filled.facts, scan(&written).expect("a chunk"));
         }
