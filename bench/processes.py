@@ -1,6 +1,7 @@
 """Everything that is measured or measures: started on a free port, and stopped with what it started."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -67,7 +68,7 @@ class Running:
 
 @contextlib.contextmanager
 def started(command: list, port: int, environment: dict[str, str] | None = None):
-    """Runs a command until it is not needed any more; what it says is kept for when it fails."""
+    """Runs a command that listens on this port, until it is not needed any more."""
     process = subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.DEVNULL,
@@ -146,6 +147,32 @@ class Peers:
         environment.setdefault("TOKENFALL__SERVER__LOG", "warn")
         return started([self.server, "serve", "--port", port, *arguments], port, environment)
 
+    def litellm(self, upstream: Running):
+        """LiteLLM's proxy: its defaults, one process, nothing kept and no keys, as with the others."""
+        port = free_port()
+        config = self.directory / f"litellm-{port}.yaml"
+        to = {"model": "openai/*", "api_base": f"{upstream.url}/v1", "api_key": "unused"}
+        config.write_text(json.dumps({"model_list": [{"model_name": "*", "litellm_params": to}]}))
+        command = ["litellm", "--config", config, "--host", "127.0.0.1", "--port", port, "--telemetry", "False"]
+        environment = {
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+            # Prices are fetched from the network otherwise.
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        }
+        return started(command, port, environment)
+
+    def aimock(self, between_ms: int):
+        """aimock with the answers that the mock has: a chunk for the role, a word each, and the end."""
+        port = free_port()
+        fixtures = self.directory / "aimock.json"
+        answers = [
+            {"match": {"userMessage": f"{chunks} chunks"}, "response": {"content": " river" * (chunks - 2)}}
+            for chunks in (100, 200)
+        ]
+        fixtures.write_text(json.dumps({"fixtures": answers}))
+        command = ["llmock", "--fixtures", fixtures, "--port", port, "--log-level", "silent"]
+        return started([*command, "--chunk-size", len(" river"), "--latency", between_ms], port)
+
     def redis(self):
         """The system's Redis, without files."""
         port = free_port()
@@ -158,6 +185,11 @@ def missing() -> list[str]:
     return [name for name in ("nginx", "redis-server", "cargo") if shutil.which(name) is None]
 
 
+def is_there(command: str) -> bool:
+    """Whether somebody who is measured only where he is installed can be."""
+    return shutil.which(command) is not None
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -165,7 +197,7 @@ def free_port() -> int:
 
 
 def wait_until_open(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise SystemExit(f"{process.args[0]} ended with {process.returncode} before it listened")
