@@ -1,6 +1,7 @@
 //! The composition root: names the concrete stores and backends, binds, drains, stops.
 
 mod connection;
+mod http;
 mod reload;
 mod routes;
 mod settings;
@@ -11,7 +12,7 @@ mod worker;
 use std::{future::Future, io, rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpServer,
+    App,
     dev::{Server, Service},
     middleware::from_fn,
     rt::System,
@@ -29,7 +30,7 @@ use crate::{
     stream::StreamStore,
 };
 pub use connection::Address;
-use connection::{Listener, listen, on_connect};
+use connection::{Listener, listen};
 use reload::Reload;
 pub use settings::Settings;
 use shared::{Shared, kept};
@@ -38,8 +39,6 @@ use worker::Worker;
 
 /// How long the last bytes may take to be written once every stream has ended.
 const LAST_WRITES: Duration = Duration::from_secs(2);
-/// Sockets that wait to be accepted.
-const BACKLOG: u32 = 2048;
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -170,33 +169,7 @@ fn http_server(
             })
             .wrap(from_fn(api::request_id))
     };
-    let server = HttpServer::new(app)
-        .workers(workers(config.server.workers))
-        .backlog(BACKLOG)
-        .max_connections(config.limits.connections)
-        .client_request_timeout(config.limits.head_timeout)
-        .tls_handshake_timeout(config.limits.head_timeout)
-        .keep_alive(config.limits.keep_alive)
-        // Off, the first chunk of a stream waits for the head's acknowledgement.
-        .tcp_nodelay(true)
-        // A client's FIN is its leaving.
-        .h1_allow_half_closed(false)
-        .on_connect(on_connect(
-            config.stream.write_deadline,
-            config.is_all_mock(),
-        ))
-        .shutdown_timeout(LAST_WRITES.as_secs())
-        .disable_signals();
-    let server = match listener {
-        Listener::Tcp(listener) if config.server.http2 => server.listen_auto_h2c(listener),
-        Listener::Tcp(listener) => server.listen(listener),
-        Listener::Tls(listener, certificate) => {
-            let tls = certificate.config().map_err(io::Error::other)?;
-            server.listen_rustls_0_23(listener, tls)
-        }
-        Listener::Unix(listener) => server.listen_uds(listener),
-    };
-    Ok(server?.run())
+    http::server(config, workers(config.server.workers), listener, app)
 }
 
 /// Other nodes have to know how the streams of this one ended. What is late is lost to them.

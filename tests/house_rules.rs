@@ -100,7 +100,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
 const EXCEPTED: [(&str, &str); 1] = [("api/mock_admin.rs", "backend")];
 
 /// Library, and the paths under `src/` that may name it.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("prometheus_client", &["metrics.rs"]),
     ("actix_web", &["api/", "server"]),
     ("reqwest", &["backend/upstream", "client/", "spans/"]),
@@ -108,7 +108,10 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
         "rustls",
         &["backend/upstream", "client/", "spans/", "server/tls.rs"],
     ),
-    ("actix_tls", &["server/connection.rs"]),
+    ("actix_http", &["server/http.rs"]),
+    ("actix_server", &["server/http.rs"]),
+    ("actix_service", &["server/http.rs"]),
+    ("actix_tls", &["server/http.rs"]),
     ("hyper", &["backend/upstream"]),
     ("hyper_util", &["backend/upstream"]),
     ("tower", &["backend/upstream"]),

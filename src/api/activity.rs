@@ -4,11 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, get, web::Data};
 
 use super::{
     ApiError, State,
-    body::Show,
     caller::Caller,
     openapi::ActivityEvent,
     query::{Follow, shown_to},
     reply,
+    show::Show,
 };
 use crate::{
     completion::{Activity, Code, Failure},
@@ -55,5 +55,10 @@ pub(super) async fn follow(
         has_opening: true,
         ..shown_to(&request)
     };
-    Ok(reply::stream(HttpResponse::Ok(), reader, show, &state))
+    Ok(reply::stream(
+        HttpResponse::Ok(),
+        reader,
+        show,
+        (&request, &state),
+    ))
 }

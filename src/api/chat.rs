@@ -14,14 +14,13 @@ use utoipa::ToSchema;
 
 use super::{
     ApiError, Limits, State,
-    body::Show,
     caller::Caller,
     error::Part,
     forwarded::Outside,
-    line::Line,
     openapi::ChatEvent,
     query::{for_backend, idempotency_key, on_disconnect, shown_to, wants_cookie, wants_ids},
     reply,
+    show::Show,
 };
 use crate::{
     completion::{Ask, Service, Started},
@@ -136,11 +135,7 @@ pub(super) async fn complete(
         let whole = started.whole().await?;
         let response = reply::made(&started.completion);
         let whole = (&*started.completion, whole);
-        return Ok(reply::planned_whole(
-            response,
-            whole,
-            (state, Line::of(&request)),
-        ));
+        return Ok(reply::planned_whole(response, whole, (&request, state)));
     }
     started.commit(state.stream.commit_after).await?;
     if state.mock.is_some() && started.completion.plan().is_none() {
@@ -152,8 +147,12 @@ pub(super) async fn complete(
     let cookie_at = wants_cookie.then(|| base_url(&request, state));
     let for_whom = (state, cookie_at.as_deref());
     reply::add_ticket(&mut response, &completion.log, &completion.about, for_whom);
-    let on = (state, Line::of(&request));
-    Ok(reply::planned_stream(response, started, show, on))
+    Ok(reply::planned_stream(
+        response,
+        started,
+        show,
+        (&request, state),
+    ))
 }
 
 /// The answer to a request that is not waited for.

@@ -9,11 +9,11 @@ use actix_web::{
 
 use super::{
     ApiError, State,
-    body::Show,
     caller::Holder,
     openapi::AnyEvent,
     query::{shown_to, wants_ids},
     reply,
+    show::Show,
 };
 use crate::{
     completion::{Followed, Service},
@@ -79,7 +79,7 @@ pub(super) async fn retrieve(
         can_resume: true,
         ..shown_to(&request)
     };
-    Ok(stream(followed, show, holder, &state))
+    Ok(stream(followed, show, holder, (&request, &state)))
 }
 
 /// Follow a chat completion's stream, as an EventSource does
@@ -170,7 +170,7 @@ async fn event_source(
     if followed.is_over {
         return Ok(HttpResponse::NoContent().finish());
     }
-    Ok(stream(followed, show, holder, state))
+    Ok(stream(followed, show, holder, (request, state)))
 }
 
 /// A stream to an SDK is never empty: who has read everything gets the sentinel again.
@@ -186,7 +186,12 @@ fn with_sentinel(followed: Followed) -> Followed {
     }
 }
 
-fn stream(followed: Followed, show: Show, holder: Holder, state: &State) -> HttpResponse {
+fn stream(
+    followed: Followed,
+    show: Show,
+    holder: Holder,
+    (request, state): (&HttpRequest, &State),
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     let log = followed.reader.log();
     response.insert_header(("x-completion-id", log.id().as_str()));
@@ -194,7 +199,7 @@ fn stream(followed: Followed, show: Show, holder: Holder, state: &State) -> Http
     if holder.is_by_ticket {
         reply::without_referrer(&mut response);
     }
-    reply::stream(response, followed.reader, show, state)
+    reply::stream(response, followed.reader, show, (request, state))
 }
 
 fn accepts_events(request: &HttpRequest) -> bool {

@@ -11,7 +11,7 @@ use actix_web::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::State;
+use super::{State, line::Line};
 
 /// The proxies whose `X-Forwarded-*` headers count.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -98,7 +98,7 @@ impl<'a> Outside<'a> {
             None => request.uri().authority().map(Authority::as_str),
         };
         let shown = Self {
-            is_secure: request.app_config().secure(),
+            is_secure: Line::of(request).is_some_and(|line| line.is_secure()),
             host,
             client: peer.map(|peer| peer.to_canonical()),
         };

@@ -4,6 +4,7 @@
 //! written by `body`.
 
 mod activity;
+mod bodies;
 mod body;
 mod caller;
 mod chat;
@@ -11,6 +12,7 @@ mod completions;
 mod embeddings;
 mod error;
 mod fallback;
+mod feed;
 mod follow;
 mod forwarded;
 mod heads;
@@ -29,6 +31,7 @@ mod query;
 mod reply;
 mod request_id;
 mod settings;
+mod show;
 mod stage;
 mod stored;
 
@@ -37,10 +40,10 @@ use std::sync::Arc;
 use actix_web::{dev::HttpServiceFactory, web};
 use utoipa_actix_web::OpenApiFactory;
 
-pub use body::Bodies;
+pub use bodies::Bodies;
 pub use error::{ApiError, Part};
 pub use forwarded::{TrustedProxies, TrustedProxyError};
-pub use line::Line;
+pub use line::{Line, Socket};
 pub use mock_admin::MockHandle;
 pub use origin::OriginPolicy;
 pub use settings::{CorsSettings, Limits};

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{ApiError, State, body::Show, error::invalid};
+use super::{ApiError, State, error::invalid, show::Show};
 use crate::{
     completion::{Code, Failure},
     stream::{Cursor, CursorError, OnDisconnect, OnDisconnectError},

@@ -12,11 +12,12 @@ use bytes::Bytes;
 
 use super::{
     ApiError, State,
-    body::{EventBody, Show, heartbeat},
+    body::EventBody,
     caller::{COOKIE_NAME, Caller},
     limits::add_limits,
-    line::Line,
+    line::{Bypass, Line},
     query::for_backend,
+    show::{Show, heartbeat},
     stage::Stage,
 };
 use crate::{
@@ -54,9 +55,10 @@ pub(super) fn stream(
     mut response: HttpResponseBuilder,
     reader: Reader,
     show: Show,
-    state: &State,
+    (request, state): (&HttpRequest, &State),
 ) -> HttpResponse {
-    let body = EventBody::new(reader, &state.stream, show, &state.bodies);
+    let shown = (&*state.stream, show);
+    let body = EventBody::new(reader, shown, &state.bodies, (Bypass::of(request), None));
     stream_head(&mut response).body(body)
 }
 
@@ -65,21 +67,22 @@ pub(super) fn planned_stream(
     mut response: HttpResponseBuilder,
     started: Started,
     show: Show,
-    (state, line): (&State, Option<Line>),
+    (request, state): (&HttpRequest, &State),
 ) -> HttpResponse {
     stream_head(&mut response);
     if let Some(given) = given_type(&started.completion) {
         response.insert_header((CONTENT_TYPE, given));
     }
     let Some(plan) = started.completion.plan().map(Arc::clone) else {
-        return stream(response, started.reader, show, state);
+        return stream(response, started.reader, show, (request, state));
     };
     if plan.has_wrong_content_type() {
         response.insert_header((CONTENT_TYPE, WRONG_TYPE));
     }
     if plan.is_plain() && plan.waiting.is_none() {
-        let body = EventBody::new(started.reader, &state.stream, show, &state.bodies);
-        return response.body(body.recorded(Arc::clone(&plan.delivery)));
+        let to = (Bypass::of(request), Some(Arc::clone(&plan.delivery)));
+        let shown = (&*state.stream, show);
+        return response.body(EventBody::new(started.reader, shown, &state.bodies, to));
     }
     let heartbeat = heartbeat(state.stream.heartbeat_form, show).map(Bytes::from_static);
     let heartbeat = plan
@@ -89,7 +92,7 @@ pub(super) fn planned_stream(
         .filter(|_| !plan.is_exact);
     let stage = Stage {
         plan,
-        line,
+        line: Line::of(request),
         heartbeat,
         heartbeat_every: show.heartbeat_every(&state.stream),
         count: state.bodies.counted(),
@@ -101,7 +104,7 @@ pub(super) fn planned_stream(
 pub(super) fn planned_whole(
     mut response: HttpResponseBuilder,
     (completion, whole): (&Completion, Bytes),
-    (state, line): (&State, Option<Line>),
+    (request, state): (&HttpRequest, &State),
 ) -> HttpResponse {
     response.content_type(given_type(completion).unwrap_or("application/json"));
     let Some(plan) = completion.plan() else {
@@ -117,7 +120,7 @@ pub(super) fn planned_whole(
     }
     let stage = Stage {
         plan: Arc::clone(plan),
-        line,
+        line: Line::of(request),
         heartbeat: None,
         heartbeat_every: state.stream.heartbeat,
         count: state.bodies.counted(),

@@ -8,8 +8,9 @@ use futures_util::Stream;
 use tokio::{task::yield_now, time::timeout};
 
 use super::{
-    body::{Counted, Show, frame},
+    bodies::Counted,
     line::Line,
+    show::{Show, frame},
 };
 use crate::{
     stream::{Batch, Cursor, Event, Kind, Reader},

@@ -146,6 +146,16 @@ pub struct Chunk {
     pub json: Bytes,
     /// What the bookkeeping needs of it.
     pub facts: Facts,
+    /// The same as an event of the stream, where the backend has written that: its id is the call's.
+    pub event: Option<Bytes>,
+}
+
+impl Chunk {
+    /// A chunk of which this was read.
+    pub fn new(json: Bytes, facts: Facts) -> Self {
+        let event = None;
+        Self { json, facts, event }
+    }
 }
 
 /// How long each part of an answer may take.

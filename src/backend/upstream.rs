@@ -239,7 +239,7 @@ async fn refused(
     let is_envelope = scan(&body)
         .ok()
         .and_then(|facts| facts.error)
-        .is_some_and(|error| body[error].starts_with(b"{"));
+        .is_some_and(|error| body[error.range()].starts_with(b"{"));
     BackendError::Refused(Refusal {
         status: status.as_u16(),
         headers,
@@ -347,7 +347,7 @@ fn whole(json: Bytes) -> Result<Chunk, BackendError> {
 
 fn chunk(json: Bytes, facts: Result<Facts, JsonError>) -> Result<Chunk, BackendError> {
     match facts {
-        Ok(facts) => Ok(Chunk { json, facts }),
+        Ok(facts) => Ok(Chunk::new(json, facts)),
         Err(error) => Err(BackendError::Malformed(format!("bad JSON: {error}"))),
     }
 }

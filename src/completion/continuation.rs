@@ -94,7 +94,7 @@ pub(super) fn without_role(chunk: &Chunk) -> Chunk {
 /// A chunk with another count of tokens than its own.
 pub(super) fn with_usage(chunk: &Chunk, usage: &Value) -> Chunk {
     let with = || {
-        let own = chunk.facts.usage.clone()?;
+        let own = chunk.facts.usage?.range();
         let mut json = BytesMut::from(&chunk.json[..own.start]);
         json.extend_from_slice(usage.to_string().as_bytes());
         json.extend_from_slice(&chunk.json[own.end..]);
@@ -105,7 +105,7 @@ pub(super) fn with_usage(chunk: &Chunk, usage: &Value) -> Chunk {
 
 fn read(json: Bytes) -> Option<Chunk> {
     let facts = scan(&json).ok()?;
-    Some(Chunk { json, facts })
+    Some(Chunk::new(json, facts))
 }
 
 #[cfg(test)]

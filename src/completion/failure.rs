@@ -193,7 +193,7 @@ impl Failure {
             && let Some(json) = &refusal.envelope
         {
             return match scan(json).ok().and_then(|facts| facts.error) {
-                Some(error) => Self::reported(&json[error]).envelope(),
+                Some(error) => Self::reported(&json[error.range()]).envelope(),
                 // A replayed refusal may be anything; an event is JSON.
                 None => Self::Refused(Refusal {
                     envelope: None,

@@ -54,8 +54,18 @@ impl Framer {
         } else {
             Kind::Chunk
         };
-        let frame = self.frame(chunk, seq);
+        let frame = match &chunk.event {
+            Some(event) if self.adds_nothing_to(chunk) => event.clone(),
+            Some(_) | None => self.frame(chunk, seq),
+        };
         Event { kind, frame }
+    }
+
+    /// The chunk has the completion's id, and nothing else is to be said.
+    fn adds_nothing_to(&self, chunk: &Chunk) -> bool {
+        let id = chunk.facts.id.map(|span| &chunk.json[span.range()]);
+        let id = id.and_then(|quoted| quoted.strip_prefix(b"\"")?.strip_suffix(b"\""));
+        id == Some(self.id.as_str().as_bytes()) && !self.has_sequence && self.since.is_none()
     }
 
     /// A whole completion's only event: JSON without a frame around it.
@@ -74,7 +84,7 @@ impl Framer {
     pub(super) fn failure(&mut self, failure: &Failure, seq: Seq) -> Event {
         let json = failure.event();
         let frame = match scan(&json) {
-            Ok(facts) => self.frame(&Chunk { json, facts }, seq),
+            Ok(facts) => self.frame(&Chunk::new(json, facts), seq),
             // An upstream's envelope was scanned before, and ours is JSON.
             Err(_) => data_frame(&json),
         };

@@ -7,6 +7,8 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
+use crate::stream::turns;
+
 /// How long a stopped pump may take to write its last events.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -23,7 +25,9 @@ impl Pumps {
     /// Starts a pump on this worker thread.
     pub fn spawn(&self, pump: impl Future<Output = ()> + 'static) {
         // Unawaited on purpose: a pump outlives the request that started it.
-        drop(self.tasks.spawn_local(pump));
+        // What it appends is written to who waits for it as each of its turns ends. In a box: a task is moved several
+        // times before it runs.
+        drop(self.tasks.spawn_local(turns(Box::pin(pump))));
     }
 
     /// Counts as a pump while it is held: for work that ends with its request.

@@ -204,8 +204,8 @@ impl Pump {
 
     pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let facts = &chunk.facts;
-        if let Some(error) = facts.error.clone() {
-            return Err(Failure::reported(&chunk.json[error]));
+        if let Some(error) = facts.error {
+            return Err(Failure::reported(&chunk.json[error.range()]));
         }
         let now = Instant::now();
         self.progress.note(facts, now);
@@ -213,8 +213,8 @@ impl Pump {
         if facts.has_content {
             self.spoke(now);
         }
-        if let Some(usage) = facts.usage.clone() {
-            self.account.reported(&chunk.json.slice(usage));
+        if let Some(usage) = facts.usage {
+            self.account.reported(&chunk.json.slice(usage.range()));
             self.keep_aside();
         }
         let has_failed = facts.choice_failed.then(|| {
@@ -269,15 +269,15 @@ impl Pump {
     }
 
     fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
-        if let Some(error) = chunk.facts.error.clone() {
-            return Err(Failure::reported(&chunk.json[error]));
+        if let Some(error) = chunk.facts.error {
+            return Err(Failure::reported(&chunk.json[error.range()]));
         }
         if chunk.facts.seen == 0 {
             let message = "The upstream sent a completion without choices.";
             return Err(Failure::new(Code::UpstreamMalformed, message));
         }
-        if let Some(usage) = chunk.facts.usage.clone() {
-            self.account.reported(&chunk.json.slice(usage));
+        if let Some(usage) = chunk.facts.usage {
+            self.account.reported(&chunk.json.slice(usage.range()));
             self.keep_aside();
         }
         self.account.finished(chunk);

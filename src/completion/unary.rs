@@ -96,13 +96,13 @@ async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
         let answer = target.backend.reply(call).await.map_err(Failure::from);
         let reply = answer.and_then(|answer| {
             let json = checked(&answer.body)?;
-            let usage = answer.body.facts.usage.clone();
+            let usage = answer.body.facts.usage;
             Ok(Reply {
                 headers: answer.headers,
                 json,
                 standing: None,
                 tokens: usage.and_then(|at| {
-                    let usage = serde_json::from_slice(&answer.body.json[at]).ok()?;
+                    let usage = serde_json::from_slice(&answer.body.json[at.range()]).ok()?;
                     of_usage(&usage)
                 }),
             })
@@ -126,8 +126,8 @@ async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
 
 /// The body as it came, but for a top-level `"error": null`; an error that is one is a failure.
 fn checked(body: &Chunk) -> Result<Bytes, Failure> {
-    if let Some(error) = body.facts.error.clone() {
-        return Err(Failure::reported(&body.json[error]));
+    if let Some(error) = body.facts.error {
+        return Err(Failure::reported(&body.json[error.range()]));
     }
     if body.facts.null_error.is_none() {
         return Ok(body.json.clone());
@@ -135,7 +135,7 @@ fn checked(body: &Chunk) -> Result<Bytes, Failure> {
     let facts = Facts {
         // The id names nothing of ours.
         id: None,
-        ..body.facts.clone()
+        ..body.facts
     };
     let mut json = BytesMut::with_capacity(body.json.len());
     facts.rewrite(&body.json, "", None, &mut json);

@@ -4,7 +4,7 @@
 //! what the stream's bookkeeping needs, and [`Facts::rewrite`] replaces the top-level `id`
 //! and cuts a top-level `"error": null`. Start at [`scan`].
 
-use std::ops::Range;
+use std::{num::NonZeroU32, ops::Range};
 
 use bytes::{BufMut, BytesMut};
 
@@ -12,8 +12,9 @@ use super::json::{JsonError, Kind, Walk};
 
 /// What the pump needs to know of one chunk (or of one whole completion).
 ///
-/// Choices are bits by their `index`, so that a chunk's facts never allocate.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Choices are bits by their `index`, so that a chunk's facts never allocate; they are small, for they move with each
+/// chunk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Choices that appear in the chunk.
     pub seen: u128,
@@ -26,17 +27,38 @@ pub struct Facts {
     /// A delta holds more than a role: text, reasoning, a refusal, a tool call.
     pub has_content: bool,
     /// The value of `usage`, when it is an object.
-    pub usage: Option<Range<usize>>,
+    pub usage: Option<Span>,
     /// The value of a top-level `error` that is not null.
-    pub error: Option<Range<usize>>,
+    pub error: Option<Span>,
     /// The value of the top-level `id`, to be replaced.
-    pub id: Option<Range<usize>>,
+    pub id: Option<Span>,
     /// A top-level `"error": null` with its comma, to be cut out.
-    pub null_error: Option<Range<usize>>,
+    pub null_error: Option<Span>,
     /// The object's closing brace.
     pub brace: usize,
     /// How many members the object has.
-    pub members: usize,
+    pub members: u32,
+}
+
+/// Where something stands that is not empty, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: NonZeroU32,
+}
+
+impl Span {
+    /// The same as a range, for slices.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end.get() as usize
+    }
+
+    /// None of what is empty; what is scanned is not larger than that.
+    fn of(range: &Range<usize>) -> Option<Self> {
+        let start = u32::try_from(range.start).ok()?;
+        let end = NonZeroU32::new(u32::try_from(range.end).ok()?)?;
+        Some(Self { start, end })
+    }
 }
 
 impl Facts {
@@ -54,15 +76,15 @@ impl Facts {
                 at
             }
         };
-        let moved = |range: &Option<Range<usize>>| {
-            let range = range.as_ref()?;
-            Some(move_to(range.start)..move_to(range.end))
+        let moved = |span: Option<Span>| {
+            let range = span?.range();
+            Span::of(&(move_to(range.start)..move_to(range.end)))
         };
         Self {
-            usage: moved(&self.usage),
-            error: moved(&self.error),
-            id: moved(&self.id),
-            null_error: moved(&self.null_error),
+            usage: moved(self.usage),
+            error: moved(self.error),
+            id: moved(self.id),
+            null_error: moved(self.null_error),
             brace: move_to(self.brace),
             ..*self
         }
@@ -73,17 +95,15 @@ impl Facts {
     ///
     /// `json` must be the bytes these facts were read from.
     pub fn rewrite(&self, json: &[u8], id: &str, sequence: Option<u64>, out: &mut BytesMut) {
-        let mut edits = [
-            (self.id.clone(), Edit::Id),
-            (self.null_error.clone(), Edit::Cut),
-        ];
-        let start = |edit: &(Option<Range<usize>>, Edit)| edit.0.as_ref().map(|r| r.start);
+        let mut edits = [(self.id, Edit::Id), (self.null_error, Edit::Cut)];
+        let start = |edit: &(Option<Span>, Edit)| edit.0.map(|span| span.start);
         if start(&edits[0]) > start(&edits[1]) {
             edits.swap(0, 1);
         }
         let mut from = 0;
-        for (range, edit) in edits {
-            let Some(range) = range else { continue };
+        for (span, edit) in edits {
+            let Some(span) = span else { continue };
+            let range = span.range();
             out.put_slice(&json[from..range.start]);
             if let Edit::Id = edit {
                 out.put_u8(b'"');
@@ -92,13 +112,14 @@ impl Facts {
             }
             from = range.end;
         }
-        out.put_slice(&json[from..self.brace]);
         if let Some(number) = sequence {
-            let left = self.members - usize::from(self.null_error.is_some());
+            out.put_slice(&json[from..self.brace]);
+            from = self.brace;
+            let left = self.members - u32::from(self.null_error.is_some());
             let comma = if left == 0 { "" } else { "," };
             out.put_slice(format!("{comma}\"sequence_number\":{number}").as_bytes());
         }
-        out.put_slice(&json[self.brace..]);
+        out.put_slice(&json[from..]);
     }
 }
 
@@ -123,34 +144,38 @@ pub(super) fn scan_watching(
     json: &[u8],
     at: Option<usize>,
 ) -> Result<(Facts, Option<Range<usize>>), JsonError> {
+    if u32::try_from(json.len()).is_err() {
+        let what = "4 GiB or more";
+        return Err(JsonError { at: 0, what });
+    }
     let mut facts = Facts::default();
+    // A null error, and whether the comma behind it belongs to it.
+    let mut null_error: Option<Range<usize>> = None;
     let mut walk = Walk::new(json).watching(at);
     let mut known = Known::default();
     let mut cuts_next_comma = false;
     walk.object(|walk, member| {
-        if let (true, Some(comma), Some(cut)) =
-            (cuts_next_comma, member.comma, &mut facts.null_error)
-        {
+        if let (true, Some(comma), Some(cut)) = (cuts_next_comma, member.comma, &mut null_error) {
             cut.end = comma + 1;
             cuts_next_comma = false;
         }
         facts.members += 1;
         known.check(member.key, member.start)?;
         match member.key {
-            b"id" => facts.id = Some(walk.value()?.1),
+            b"id" => facts.id = Span::of(&walk.value()?.1),
             b"usage" => {
                 let (kind, range) = walk.value()?;
                 if let Kind::Container { .. } = kind {
-                    facts.usage = Some(range);
+                    facts.usage = Span::of(&range);
                 }
             }
             b"error" => {
                 let (kind, range) = walk.value()?;
                 if kind == Kind::Null {
-                    facts.null_error = Some(member.comma.unwrap_or(member.start)..range.end);
+                    null_error = Some(member.comma.unwrap_or(member.start)..range.end);
                     cuts_next_comma = member.comma.is_none();
                 } else {
-                    facts.error = Some(range);
+                    facts.error = Span::of(&range);
                 }
             }
             b"choices" if matches!(walk.peek(), Some(Kind::Container { .. })) => {
@@ -160,6 +185,7 @@ pub(super) fn scan_watching(
         }
         Ok(())
     })?;
+    facts.null_error = null_error.as_ref().and_then(Span::of);
     facts.brace = walk.at() - 1;
     walk.end()?;
     Ok((facts, walk.watched()))

@@ -113,7 +113,7 @@ fn errors_and_usage_are_found() {
     );
     let json = br#"{"error":{"message":"m"}}"#;
     let error = scan(json).expect("valid").error.expect("found");
-    assert_eq!(&json[error], br#"{"message":"m"}"#);
+    assert_eq!(&json[error.range()], br#"{"message":"m"}"#);
     let facts = scan(br#"{"choices":[{"index":0,"finish_reason":"error"}]}"#).expect("valid");
     assert!(facts.choice_failed);
     let facts = scan(br#"{"choices":[{"index":0,"error":{"code":502}}]}"#).expect("valid");

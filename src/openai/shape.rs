@@ -49,14 +49,14 @@ impl Scanner {
         if json.len() <= MAX_KEPT {
             self.json.extend_from_slice(json);
         }
-        self.facts = facts.clone();
+        self.facts = facts;
         Ok(facts)
     }
 
     /// The facts of a chunk that is the last one but for its string.
     fn alike(&self, json: &[u8]) -> Option<Facts> {
         if !json.is_empty() && json == self.json {
-            return Some(self.facts.clone());
+            return Some(self.facts);
         }
         let hole = self.hole.as_ref()?;
         let (before, after) = (&self.json[..hole.start], &self.json[hole.end..]);

@@ -1,7 +1,6 @@
-//! Where the server listens, and what is done with each connection.
+//! Where the server listens.
 
 use std::{
-    any::Any,
     fmt, fs, io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::{
@@ -10,14 +9,9 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::{dev::Extensions, rt::net::TcpStream};
-
 use super::{ServeError, Settings, tls::Certificate};
-use crate::api::Line;
 
 /// Where a server listens.
 #[derive(Debug, Clone)]
@@ -145,31 +139,4 @@ fn is_stale(path: &Path) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     is_socket && UnixStream::connect(path).is_err_and(refused)
-}
-
-/// What is done with every connection that is accepted. Those of a Unix socket need nothing.
-pub(super) fn on_connect(
-    write_deadline: Duration,
-    is_mock: bool,
-) -> impl Fn(&dyn Any, &mut Extensions) {
-    move |connection, data| {
-        let tls = connection.downcast_ref::<TlsStream<TcpStream>>();
-        let tcp = tls.map(|tls| tls.get_ref().0);
-        let Some(tcp) = tcp.or_else(|| connection.downcast_ref()) else {
-            return;
-        };
-        set_write_deadline(tcp, write_deadline);
-        if is_mock {
-            data.insert(Line::to(tcp));
-        }
-    }
-}
-
-/// Cuts off a client that acknowledges nothing for so long. The body cannot do it: once its
-/// bytes are queued, nobody polls it.
-fn set_write_deadline(connection: &TcpStream, deadline: Duration) {
-    let socket = socket2::SockRef::from(connection);
-    if let Err(error) = socket.set_tcp_user_timeout(Some(deadline)) {
-        tracing::debug!(%error, "no write deadline on this connection");
-    }
 }

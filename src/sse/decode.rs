@@ -104,7 +104,8 @@ impl Decoder {
         match name {
             b"data" => return self.data(value),
             b"event" => self.block.name = value,
-            b"id" if !value.contains(&0) => self.last_id = value,
+            // A copy, for it outlives what was read.
+            b"id" if !value.contains(&0) => self.last_id = Bytes::copy_from_slice(&value),
             b"retry" => self.block.retry = digits(&value).or(self.block.retry),
             _ => {} // a comment (an empty name), or a field to be ignored
         }

@@ -256,7 +256,8 @@ impl Log {
             return;
         }
         state.serving = serving;
-        let wakers = state.take_wakers();
+        let mut wakers = Vec::new();
+        state.take_wakers(&mut wakers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -395,8 +396,8 @@ impl State {
         }
     }
 
-    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
+    pub(super) fn take_wakers(&mut self, to: &mut Vec<Waker>) {
         let waiting = self.readers.iter_mut();
-        waiting.filter_map(|(_, waker)| waker.take()).collect()
+        to.extend(waiting.filter_map(|(_, waker)| waker.take()));
     }
 }

@@ -21,6 +21,7 @@ mod settings;
 mod shelf;
 mod store;
 mod store_settings;
+mod turn;
 
 pub use self::redis::{RedisStore, SetupError, Successor};
 pub use budget::Budget;
@@ -38,6 +39,7 @@ pub use settings::{Grace, HeartbeatForm, OnDisconnect, OnDisconnectError, Settin
 pub use shelf::{Listed, Range, Record, Shelf, ShelfLimits};
 pub use store::{Lookup, StoreError, StoreFuture, StreamStore};
 pub use store_settings::{OnUnavailable, StoreKind, StoreSettings};
+pub use turn::{Work, put_off, turns};
 
 #[cfg(test)]
 use self::redis::test_server::TestRedis;

@@ -11,6 +11,10 @@ use super::{AppendError, Caps, End, Event, Kind, Log, Seq, log::EVENT_OVERHEAD};
 pub struct Producer {
     log: Arc<Log>,
     caps: Caps,
+    // What the next event gets: nobody else appends.
+    next: Seq,
+    // Who is woken by the append under way; kept for its room.
+    woken: Vec<Waker>,
     on_end: Option<OnEnd>,
 }
 
@@ -19,9 +23,12 @@ type OnEnd = Box<dyn FnOnce(&Arc<Log>) + Send>;
 impl Producer {
     /// The producer of `log`; `on_end` is called once, after the log has ended.
     pub fn new(log: Arc<Log>, on_end: impl FnOnce(&Arc<Log>) + Send + 'static) -> Self {
+        let next = Seq(log.top().seq.0 + 1);
         Self {
             caps: log.caps,
+            next,
             log,
+            woken: Vec::new(),
             on_end: Some(Box::new(on_end)),
         }
     }
@@ -38,7 +45,7 @@ impl Producer {
 
     /// The sequence number that the next event gets.
     pub fn next_seq(&self) -> Seq {
-        Seq(self.log.lock().top().0 + 1)
+        self.next
     }
 
     /// Appends one event and wakes the readers.
@@ -62,10 +69,11 @@ impl Producer {
             return Err(AppendError::Log(caps.log_bytes));
         }
         state.push(event, &self.log.budget);
-        let wakers = state.take_wakers();
+        self.next.0 += 1;
+        state.take_wakers(&mut self.woken);
         // Wake after the lock is released, or woken readers queue on it.
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        self.woken.drain(..).for_each(Waker::wake);
         Ok(())
     }
 
@@ -89,9 +97,9 @@ impl Producer {
         }
         state.end = Some(end);
         state.ended_at = Some(Instant::now());
-        let wakers = state.take_wakers();
+        state.take_wakers(&mut self.woken);
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        self.woken.drain(..).for_each(Waker::wake);
         if let Some(on_end) = self.on_end.take() {
             on_end(&self.log);
         }

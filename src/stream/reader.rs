@@ -72,26 +72,11 @@ impl Reader {
         if let Some(barred) = self.barred(&mut state, cx) {
             return barred.map(|()| Batch::Lost);
         }
-        let Some(from) = self.read.seq.0.checked_sub(state.dropped) else {
-            return Poll::Ready(Batch::Lost);
-        };
         let before = self.read.seq;
-        let until = state.epochs.boundary_after(before);
-        let mut bytes = 0;
-        for event in state
-            .events
-            .iter()
-            .skip(usize::try_from(from).unwrap_or(usize::MAX))
-        {
-            if bytes >= self.batch_bytes || until.is_some_and(|until| self.read.seq >= until) {
-                break;
-            }
-            bytes += event.frame.len();
-            out.push(event.clone());
-            self.read.seq.0 += 1;
+        if !take(&state, &mut self.read, (self.batch_bytes, out)) {
+            return Poll::Ready(Batch::Lost);
         }
         if self.read.seq > before {
-            self.read.epoch = state.epochs.of(self.read.seq);
             return Poll::Ready(Batch::Events);
         }
         if state.end.is_some() {
@@ -99,6 +84,22 @@ impl Reader {
         }
         wait(&mut state.readers[self.place], cx);
         Poll::Pending
+    }
+
+    /// The same for who has sent the events before anything else is asked for: where nothing lies behind
+    /// them, what comes next wakes the task. `false` where there is more to be told by
+    /// [`Self::poll_batch`]: events, an end, that the place is lost.
+    pub fn keep_up(&mut self, cx: &Context<'_>, out: &mut Vec<Event>) -> bool {
+        let mut state = self.log.lock();
+        if self.barred(&mut state, cx).is_some()
+            || !take(&state, &mut self.read, (self.batch_bytes, out))
+            || state.end.is_some()
+            || self.read.seq < state.top()
+        {
+            return false;
+        }
+        wait(&mut state.readers[self.place], cx);
+        true
     }
 
     /// Ready when this reader was cut off, pending when it has to wait until it is known that it
@@ -156,6 +157,29 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.log.leave(self.place, self.is_observer);
     }
+}
+
+/// Takes what lies ahead: of one epoch, up to the bound; `false` where that is not there any more.
+fn take(state: &State, read: &mut Cursor, (most, out): (usize, &mut Vec<Event>)) -> bool {
+    let from = read.seq.0.checked_sub(state.dropped);
+    let Some(from) = from.and_then(|from| usize::try_from(from).ok()) else {
+        return false;
+    };
+    let before = read.seq;
+    let until = state.epochs.boundary_after(before);
+    let mut bytes = 0;
+    for event in state.events.iter().skip(from) {
+        if bytes >= most || until.is_some_and(|until| read.seq >= until) {
+            break;
+        }
+        bytes += event.frame.len();
+        out.push(event.clone());
+        read.seq.0 += 1;
+    }
+    if read.seq > before {
+        read.epoch = state.epochs.of(read.seq);
+    }
+    true
 }
 
 fn wait(place: &mut Option<std::task::Waker>, cx: &Context<'_>) {

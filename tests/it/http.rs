@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
+
 use crate::{
     gate::PATIENCE,
     reply::{Head, Reply},
@@ -57,7 +59,19 @@ pub(crate) fn fetch(address: SocketAddr, request: &[u8]) -> Reply {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).expect("the server listens");
+        Self::on(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    /// One whose kernel takes hardly anything that is not read.
+    pub(crate) fn narrow(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        socket.set_recv_buffer_size(2048).expect("a socket");
+        socket.connect(&address.into()).expect("the server listens");
+        Self::on(socket.into())
+    }
+
+    fn on(socket: TcpStream) -> Self {
         socket.set_nodelay(true).expect("an open socket");
         let deadline = Some(PATIENCE);
         socket.set_read_timeout(deadline).expect("an open socket");

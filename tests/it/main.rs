@@ -45,6 +45,7 @@ mod resume;
 mod routing;
 mod scenarios;
 mod shell;
+mod slow;
 mod stale;
 mod terminal;
 mod traces;

@@ -130,6 +130,9 @@ impl Pace {
 
     /// How long before the next, while so many answers are given.
     pub(super) fn next(&self, answers: usize) -> Duration {
+        if self.gap.is_zero() {
+            return Duration::ZERO;
+        }
         let others = u32::try_from(answers.saturating_sub(1)).unwrap_or(u32::MAX);
         let slower = 1.0 + self.profile.slow_down * f64::from(others);
         self.vary(self.gap).mul_f64(slower).min(LONGEST)

@@ -151,5 +151,5 @@ pub(super) fn raw(frames: Vec<RawFrame>, cast: &Cast) -> Frames {
 fn chunk(json: Vec<u8>) -> Result<Step, BackendError> {
     let facts = scan(&json).map_err(|error| BackendError::Internal(error.to_string()))?;
     let json = json.into();
-    Ok(Step::Chunk(Chunk { json, facts }))
+    Ok(Step::Chunk(Chunk::new(json, facts)))
 }

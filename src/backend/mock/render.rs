@@ -1,5 +1,6 @@
 //! The bytes of the mock's chunks.
 
+use bytes::BytesMut;
 use serde_json::{Map, Value};
 
 use super::{
@@ -49,6 +50,8 @@ pub(super) struct Render<'a> {
     has_padding: bool,
     // Of each choice, once it has said something; `None` where it has none.
     templates: Vec<Option<Template>>,
+    // What they are filled in in.
+    room: BytesMut,
 }
 
 impl<'a> Render<'a> {
@@ -62,6 +65,7 @@ impl<'a> Render<'a> {
             has_usage: call.request.includes_usage(),
             has_padding: options.and_then(|o| o.include_obfuscation) == Some(true),
             templates: Vec::new(),
+            room: BytesMut::new(),
         }
     }
 
@@ -82,7 +86,7 @@ impl<'a> Render<'a> {
             self.templates.push(Template::of(&json));
         }
         let template = self.templates.get(index as usize)?.as_ref();
-        template.map(|template| template.fill(piece.text()))
+        template.map(|template| template.fill(piece.text(), &mut self.room))
     }
 
     /// What some servers send before anything else.

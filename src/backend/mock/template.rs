@@ -1,5 +1,6 @@
 //! Chunks that differ in nothing but their text: written and read once, then filled in.
 
+use bytes::{BufMut, BytesMut};
 use memchr::memmem;
 
 use crate::{
@@ -10,7 +11,16 @@ use crate::{
 /// What stands in place of the text while the template is made.
 pub(super) const MARK: &str = "\u{e000}the text\u{e001}";
 
-/// A chunk without its text.
+/// How much room is taken for chunks at once.
+const ROOM: usize = 4096;
+
+/// An event is its JSON between these.
+const DATA: &[u8] = b"data: ";
+const END: &[u8] = b"\n\n";
+/// A text's quotes.
+const AROUND: usize = 2;
+
+/// A chunk without its text, as an event.
 pub(super) struct Template {
     before: Vec<u8>,
     after: Vec<u8>,
@@ -25,34 +35,51 @@ impl Template {
         let facts = scan(json).ok()?;
         let mark = format!("\"{MARK}\"");
         let at = memmem::find(json, mark.as_bytes())?;
-        let is_known = [&facts.usage, &facts.error, &facts.null_error].map(Option::is_none);
-        let is_before = facts.id.as_ref().is_none_or(|id| id.end <= at);
+        let is_known = [facts.usage, facts.error, facts.null_error].map(|span| span.is_none());
+        let is_before = facts.id.is_none_or(|id| id.range().end <= at);
         let is_once = memmem::rfind(json, MARK.as_bytes()) == Some(at + 1);
         (is_known == [true; 3] && is_before && is_once).then(|| Self {
-            before: json[..at].to_vec(),
-            after: json[at + mark.len()..].to_vec(),
+            before: [DATA, &json[..at]].concat(),
+            after: [&json[at + mark.len()..], END].concat(),
             facts,
         })
     }
 
-    /// The chunk with this text, which must not be empty: a chunk that says nothing is no content.
-    pub(super) fn fill(&self, text: &str) -> Chunk {
-        // The quotes, and some escapes.
-        let room = self.before.len() + self.after.len() + text.len() + 8;
-        let mut json = Vec::with_capacity(room);
-        json.extend_from_slice(&self.before);
-        // A text can always be written, and a vector takes it.
-        let _ = serde_json::to_writer(&mut json, text);
-        json.extend_from_slice(&self.after);
+    /// The chunk with this text, cut from `room`, where it stands as an event. The text must not be
+    /// empty: a chunk that says nothing is no content.
+    pub(super) fn fill(&self, text: &str, room: &mut BytesMut) -> Chunk {
+        let least = self.before.len() + self.after.len() + text.len() + AROUND;
+        if room.capacity() < least {
+            room.reserve(least.max(ROOM));
+        }
+        room.extend_from_slice(&self.before);
+        match text.bytes().any(needs_escape) {
+            false => {
+                room.extend_from_slice(b"\"");
+                room.extend_from_slice(text.as_bytes());
+                room.extend_from_slice(b"\"");
+            }
+            // A text can always be written, and the room grows.
+            true => drop(serde_json::to_writer(room.writer(), text)),
+        }
+        room.extend_from_slice(&self.after);
+        let event = room.split().freeze();
+        let json = event.slice(DATA.len()..event.len() - END.len());
         let facts = Facts {
             brace: json.len() - 1,
-            ..self.facts.clone()
+            ..self.facts
         };
         Chunk {
-            json: json.into(),
+            json,
             facts,
+            event: Some(event),
         }
     }
+}
+
+/// JSON writes it as something else (RFC 8259, 7).
+fn needs_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 #[cfg(test)]
@@ -71,9 +98,11 @@ mod tests {
     #[test]
     fn what_is_filled_in_is_what_would_have_been_written_and_read() {
         let template = Template::of(&chunk("m", MARK)).expect("a template");
+        let mut room = BytesMut::new();
         for text in ["a", " \"quoted\"\\", "\u{1}\n", "🌊 é", "}"] {
-            let filled = template.fill(text);
+            let filled = template.fill(text, &mut room);
             let written = chunk("m", text);
+            assert_eq!(filled.event, Some(crate::sse::data_frame(&written)));
             assert_eq!(filled.json, written);
             assert_eq!(filled.facts, scan(&written).expect("a chunk"));
         }

@@ -31,7 +31,7 @@ fn answer(body: &impl Serialize) -> Result<UnaryAnswer, BackendError> {
     let json = json.into();
     Ok(UnaryAnswer {
         headers: Vec::new(),
-        body: Chunk { json, facts },
+        body: Chunk::new(json, facts),
     })
 }
 

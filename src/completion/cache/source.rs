@@ -19,7 +19,7 @@ pub(in crate::completion) fn read(event: &Event) -> Option<(Duration, Chunk)> {
     let millis = std::str::from_utf8(&event.last_id).ok()?.parse().ok()?;
     let facts = scan(&event.data).ok()?;
     let json = event.data;
-    Some((Duration::from_millis(millis), Chunk { json, facts }))
+    Some((Duration::from_millis(millis), Chunk::new(json, facts)))
 }
 
 /// Whether a source has the whole answer to be given again: it ended well, and each of so many

@@ -8,14 +8,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    task::yield_now,
-};
+use bytes::{Buf, BufMut, Bytes};
+use tokio::{io::AsyncWrite, net::TcpStream, task::yield_now};
+use tokio_util::io::poll_read_buf;
 
-use super::{DirectError, Shared};
+use super::{DirectError, READ, ROOM, Shared};
 use crate::http1::{Head, Reply};
 
 /// A response whose head has come.
@@ -135,9 +132,13 @@ fn read(
     shared: &Shared,
     was_full: &mut bool,
 ) -> Poll<io::Result<Bytes>> {
-    let mut buffer = shared.buffer.borrow_mut();
-    let mut buffer = ReadBuf::new(&mut buffer);
-    ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
-    *was_full = buffer.remaining() == 0;
-    Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
+    let mut room = shared.room.borrow_mut();
+    if room.capacity() < READ {
+        // The same memory again, where nothing of what was read is held any more.
+        room.reserve(ROOM);
+    }
+    let mut next = (&mut *room).limit(READ);
+    let count = ready!(poll_read_buf(Pin::new(socket), cx, &mut next))?;
+    *was_full = count == READ;
+    Poll::Ready(Ok(room.split().freeze()))
 }

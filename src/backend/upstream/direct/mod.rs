@@ -2,7 +2,7 @@
 //!
 //! hyper reads each connection in a task of its own and hands every piece over by a channel: twice the
 //! work that a chunk needs, and buffers for each stream (docs/performance.md has the figures). Here the
-//! one who wants a piece reads the socket, into a buffer that all connections of the thread share. TLS,
+//! one who wants a piece reads the socket, into room that all connections of the thread share. TLS,
 //! HTTP/2 and proxies are the library's. Start at [`Direct::send`].
 
 mod exchange;
@@ -10,7 +10,7 @@ mod idle;
 
 use std::{cell::RefCell, error::Error, io, rc::Rc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Uri;
 use hyper_util::client::{legacy::connect::HttpConnector, proxy::matcher::Matcher};
 use reqwest::{
@@ -31,6 +31,8 @@ use idle::Idle;
 
 /// The most bytes of one read. What is there beyond waits until readers have had these.
 const READ: usize = 16 * 1024;
+/// How much room for reads is taken at once: small ones follow each other in it.
+const ROOM: usize = 4 * READ;
 /// How many connections wait for a request at most, for each server and thread.
 const MOST_IDLE: usize = 4096;
 /// When a silent peer is asked whether it is there, how often, and when it is given up: what reqwest
@@ -71,7 +73,8 @@ pub(super) struct Direct {
 /// What responses need after their request.
 struct Shared {
     idle: Idle,
-    buffer: RefCell<Box<[u8]>>,
+    // What is read is cut from it, so that a read costs no allocation of its own.
+    room: RefCell<BytesMut>,
 }
 
 impl Direct {
@@ -101,7 +104,7 @@ impl Direct {
         connector.set_tcp_user_timeout(Some(USER_TIMEOUT));
         let shared = Shared {
             idle: Idle::new(MOST_IDLE),
-            buffer: RefCell::new(vec![0; READ].into()),
+            room: RefCell::default(),
         };
         Some(Self {
             shared: Rc::new(shared),

@@ -1,0 +1,290 @@
+//! From a reader to its socket, by whoever has something to write: the body, when actix polls it, or the turn
+//! of the task that appends.
+//!
+//! A chunk that comes while the body waits is written past actix as that turn ends ([`Feed::work`]), in the
+//! transfer chunk that actix would have made of it (RFC 9112, 7.1). Whatever is not as simple wakes the body: an end,
+//! more than one batch, a socket that takes no more, bytes that actix has still to write.
+
+use std::{
+    cell::RefCell,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::task::{ArcWake, waker_ref};
+use tokio::time::Instant;
+
+use super::{
+    line::Bypass,
+    show::{self, Show},
+};
+use crate::{
+    stream::{Batch, Cursor, Event, Log, Reader, Work, put_off},
+    wire::Delivery,
+};
+
+/// The most digits of a chunk's length, and the line's end.
+const LENGTH_ROOM: usize = 18;
+/// How large the room for chunks may grow that each thread keeps.
+const KEPT_ROOM: usize = 64 * 1024;
+
+thread_local! {
+    static ROOM: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// A reader, what was taken from it, and where it goes.
+pub(super) struct Feed {
+    log: Arc<Log>,
+    show: Show,
+    // None: everything goes through actix.
+    bypass: Option<Bypass>,
+    // Where what was sent is written down.
+    delivery: Option<Arc<Delivery>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    // None once the body is gone.
+    reader: Option<Reader>,
+    // Taken and not yet sent, behind `before`.
+    taken: Vec<Event>,
+    before: Cursor,
+    // Of a transfer chunk, what the socket did not take.
+    rest: BytesMut,
+    // Who polls the body.
+    task: Option<Waker>,
+    last_sent: Option<Instant>,
+}
+
+impl Feed {
+    /// Of what `reader` reads from where it is.
+    pub(super) fn new(
+        reader: Reader,
+        show: Show,
+        (bypass, delivery): (Option<Bypass>, Option<Arc<Delivery>>),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            log: Arc::clone(reader.log()),
+            show,
+            bypass,
+            delivery,
+            state: Mutex::new(State {
+                before: reader.cursor(),
+                reader: Some(reader),
+                taken: Vec::new(),
+                rest: BytesMut::new(),
+                task: None,
+                last_sent: None,
+            }),
+        })
+    }
+
+    /// What is to be sent next through actix; `None` at the end of the stream, or where its place is
+    /// lost.
+    pub(super) fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Some(bypass) = &self.bypass {
+            while !state.rest.is_empty() {
+                let written = ready!(bypass.poll_write(cx, &state.rest))?;
+                state.rest.advance(written);
+            }
+            match &mut state.task {
+                Some(task) => task.clone_from(cx.waker()),
+                None => state.task = Some(cx.waker().clone()),
+            }
+        }
+        if state.taken.is_empty() {
+            let Some(reader) = &mut state.reader else {
+                return Poll::Ready(Ok(None));
+            };
+            let before = reader.cursor();
+            let taken = &mut state.taken;
+            let batch = match &self.bypass {
+                Some(_) => reader.poll_batch(&mut Context::from_waker(&waker_ref(self)), taken),
+                None => reader.poll_batch(cx, taken),
+            };
+            match ready!(batch) {
+                Batch::Events => state.before = first_of(before, reader),
+                // Who has lost the place comes back with a cursor, and is told then.
+                Batch::End | Batch::Lost => return Poll::Ready(Ok(None)),
+            }
+        }
+        let count = state.taken.len();
+        let bytes = show::join(&mut state.taken, state.before, self.show);
+        self.sent(state, count, bytes.len());
+        self.gives();
+        Poll::Ready(Ok(Some(bytes)))
+    }
+
+    /// Other bytes go out through actix now.
+    pub(super) fn passes(&self) {
+        self.lock().last_sent = Some(Instant::now());
+        self.gives();
+    }
+
+    /// When something was sent last; `Err` in the middle of a transfer chunk, where nothing else can be.
+    pub(super) fn last_sent(&self) -> Result<Option<Instant>, Unfinished> {
+        let state = self.lock();
+        match state.rest.is_empty() {
+            true => Ok(state.last_sent),
+            false => Err(Unfinished),
+        }
+    }
+
+    /// The log that is read.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The body is gone, and its place with it. Whether there was more to be sent.
+    pub(super) fn close(&self) -> bool {
+        let mut state = self.lock();
+        let has_more = !state.rest.is_empty() || !state.taken.is_empty();
+        let Some(reader) = state.reader.take() else {
+            return has_more;
+        };
+        drop(state);
+        has_more || reader.cursor() != self.log.top()
+    }
+
+    /// It has ended so.
+    pub(super) fn ended(&self, how: &'static str) {
+        if let Some(delivery) = &self.delivery {
+            delivery.ended(how);
+        }
+    }
+
+    fn sent(&self, state: &mut State, events: usize, bytes: usize) {
+        state.last_sent = Some(Instant::now());
+        if let Some(delivery) = &self.delivery {
+            delivery.sent(events, bytes);
+        }
+    }
+
+    fn gives(&self) {
+        if let Some(bypass) = &self.bypass {
+            bypass.give();
+        }
+    }
+
+    /// Writes what has come, if that is all there is; `false` where the body has to be polled.
+    fn write(self: &Arc<Self>, state: &mut State) -> bool {
+        let (Some(bypass), Some(reader)) = (&self.bypass, &mut state.reader) else {
+            return false;
+        };
+        if !bypass.is_free() || !state.rest.is_empty() || !state.taken.is_empty() {
+            return false;
+        }
+        let before = reader.cursor();
+        let is_all = reader.keep_up(&Context::from_waker(&waker_ref(self)), &mut state.taken);
+        state.before = first_of(before, reader);
+        if !is_all || state.taken.is_empty() {
+            return is_all;
+        }
+        ROOM.with_borrow_mut(|room| {
+            let count = state.taken.len();
+            let chunk = transfer_chunk(room, |room| {
+                show::write(&mut state.taken, state.before, self.show, room);
+            });
+            let written = bypass.try_write(chunk);
+            state.rest.extend_from_slice(&chunk[written..]);
+            let bytes = room.len() - LENGTH_ROOM - LINE_END.len();
+            self.sent(state, count, bytes);
+            if room.capacity() > KEPT_ROOM {
+                *room = BytesMut::new();
+            }
+        });
+        state.rest.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What panics under the lock ends the body's connection, and nobody else reads the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The socket has a part of a chunk.
+pub(super) struct Unfinished;
+
+impl Work for Feed {
+    fn work(self: Arc<Self>) {
+        let mut state = self.lock();
+        if self.write(&mut state) {
+            return;
+        }
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+impl ArcWake for Feed {
+    fn wake_by_ref(feed: &Arc<Self>) {
+        Arc::clone(feed).wake();
+    }
+
+    fn wake(self: Arc<Self>) {
+        if let Err(feed) = put_off(self) {
+            let task = feed.lock().task.take();
+            if let Some(task) = task {
+                task.wake();
+            }
+        }
+    }
+}
+
+/// The place before a batch, which is of one epoch.
+fn first_of(before: Cursor, reader: &Reader) -> Cursor {
+    Cursor {
+        epoch: reader.cursor().epoch,
+        ..before
+    }
+}
+
+const LINE_END: &[u8] = b"\r\n";
+
+/// A transfer chunk of what `write` adds to `room`.
+fn transfer_chunk(room: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> &[u8] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    room.clear();
+    room.extend_from_slice(&[0; LENGTH_ROOM]);
+    write(room);
+    let mut left = room.len() - LENGTH_ROOM;
+    room.extend_from_slice(LINE_END);
+    let mut start = LENGTH_ROOM - LINE_END.len();
+    room[start..LENGTH_ROOM].copy_from_slice(LINE_END);
+    loop {
+        start -= 1;
+        room[start] = DIGITS[left % 16];
+        left /= 16;
+        if left == 0 {
+            return &room[start..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_chunk_has_its_length_before_it() {
+        let mut room = BytesMut::new();
+        for (length, head) in [
+            (1, "1"),
+            (15, "f"),
+            (16, "10"),
+            (4096, "1000"),
+            (99_999, "1869f"),
+        ] {
+            let text = "x".repeat(length);
+            let chunk = transfer_chunk(&mut room, |room| room.extend_from_slice(text.as_bytes()));
+            assert_eq!(chunk, format!("{head}\r\n{text}\r\n").as_bytes());
+        }
+    }
+}
