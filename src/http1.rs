@@ -3,6 +3,8 @@
 //! Push what was read, take pieces until there are none, push again. Pieces are slices of what
 //! was read. Sockets are others' affair. Start at [`Reply`].
 
+use std::mem::MaybeUninit;
+
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use memchr::memchr;
@@ -12,7 +14,7 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
 
 /// One response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reply {
     input: Bytes,
     // What could not be understood yet.
@@ -41,8 +43,9 @@ pub struct Head {
 pub struct NotHttp(pub &'static str);
 
 /// What comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
+    #[default]
     Head,
     ChunkSize,
     Chunk(u64),
@@ -55,14 +58,7 @@ enum State {
 impl Reply {
     /// A response of which nothing has come.
     pub fn new() -> Self {
-        Self {
-            input: Bytes::new(),
-            rest: BytesMut::new(),
-            state: State::Head,
-            head: None,
-            keeps_alive: false,
-            trailers: 0,
-        }
+        Self::default()
     }
 
     /// Hands over the next read.
@@ -163,9 +159,11 @@ impl Reply {
     }
 
     fn read_head(&mut self) -> Result<bool, NotHttp> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(&self.input);
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let parsed =
+            parser.parse_response_with_uninit_headers(&mut response, &self.input, &mut headers);
         let parsed = parsed.map_err(|_| NotHttp("its head cannot be read"))?;
         let httparse::Status::Complete(length) = parsed else {
             return Ok(false);
@@ -223,12 +221,6 @@ impl Reply {
             return Err(NotHttp("its trailers are too large"));
         }
         Ok(true)
-    }
-}
-
-impl Default for Reply {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

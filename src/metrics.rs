@@ -39,7 +39,8 @@ pub struct Metrics {
     tokens: Counters<3>,
     ends: Counters<2>,
     cached: Counters<2>,
-    open: Gauges<1>,
+    waiting: Gauge,
+    streaming: Gauge,
     attempts: Counters<1>,
     failures: Counters<2>,
     continuations: Counters<1>,
@@ -135,7 +136,8 @@ impl Default for Metrics {
             tokens: Family::default(),
             ends: Family::default(),
             cached: Family::default(),
-            open: Family::default(),
+            waiting: Gauge::default(),
+            streaming: Gauge::default(),
             attempts: Family::default(),
             failures: Family::default(),
             continuations: Family::default(),
@@ -178,7 +180,10 @@ impl Metrics {
         let help = "Completions whose answer may be shared, by model and how they are answered";
         all.register("cache", help, self.cached.clone());
         let help = "Completions under way, by whether they have said something";
-        all.register("streams_open", help, self.open.clone());
+        let open: Gauges<1> = Family::default();
+        let state = |state: &str| open.get_or_create_owned(&[("state", state.to_owned())]);
+        (self.waiting, self.streaming) = (state("waiting"), state("streaming"));
+        all.register("streams_open", help, open);
         let help = "Streams that are being written to clients";
         all.register("readers", help, self.readers.clone());
         let help = "Readers that left before the end, by whether there was more to be sent to them";
@@ -221,15 +226,11 @@ impl Metrics {
     /// What measures a stream of this model, which counts as waiting from now on.
     pub fn stream(&self, model: &str) -> Meter {
         let of_model = [("model", model.to_owned())];
-        let open = |state: &str| {
-            self.open
-                .get_or_create_owned(&[("state", state.to_owned())])
-        };
         let meter = Meter {
             first_token: self.first_token.get_or_create_owned(&of_model),
             between: self.between.get_or_create_owned(&of_model),
-            waiting: open("waiting"),
-            streaming: open("streaming"),
+            waiting: self.waiting.clone(),
+            streaming: self.streaming.clone(),
         };
         meter.waiting.inc();
         meter

@@ -161,7 +161,6 @@ fn http_server(
             .default_service(web::to(api::fallback))
             .wrap(from_fn(api::unchunked))
             .wrap(from_fn(api::bounded))
-            .wrap(from_fn(api::bounded))
             .wrap(from_fn(api::guard))
             .wrap_fn(move |mut request, next| {
                 request.add_data_container(worker.data());

@@ -1,5 +1,15 @@
 //! Digests as they are written.
 
+/// Appends the bytes, two digits each.
+pub(super) fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xF] {
+            text.push(char::from(DIGITS[usize::from(digit)]));
+        }
+    }
+}
+
 /// The 32 bytes that 64 hexadecimal digits are; `None` for anything else.
 pub(super) fn digest_from_hex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();

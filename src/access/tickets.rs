@@ -3,15 +3,19 @@
 //! A ticket is `<expiry>.<owner>.<mac>` in hexadecimal. It opens reading and cancelling of the
 //! completion it was made for, until it expires, and nothing else.
 
+use std::fmt::Write;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::hex::digest_from_hex;
+use super::hex::{digest_from_hex, push_hex};
 
 /// Mixed into every digest, so that those for one purpose are of no use for another.
 const OWNER: &[u8] = b"tokenfall owner\0";
 const TICKET: &[u8] = b"tokenfall ticket\0read,cancel\0";
 
+/// The longest ticket, in bytes.
+const LENGTH: usize = 16 + 1 + 32 + 1 + 64;
 /// The length of SHA-256's blocks, in bytes.
 const BLOCK: usize = 64;
 
@@ -62,10 +66,14 @@ impl Tickets {
 
     /// A ticket for a completion of `owner`, until `expiry` in seconds since 1970.
     pub fn issue(&self, id: &str, owner: [u8; 16], expiry: u64) -> String {
-        let head = format!("{expiry:x}.{:032x}", u128::from_be_bytes(owner));
-        let mac = self.over(id, &head).finalize().into_bytes();
-        let mac: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{head}.{mac}")
+        let mut ticket = String::with_capacity(LENGTH);
+        // Writing to a string does not fail.
+        let _ = write!(ticket, "{expiry:x}.");
+        push_hex(&mut ticket, &owner);
+        let mac = self.over(id, &ticket).finalize().into_bytes();
+        ticket.push('.');
+        push_hex(&mut ticket, &mac);
+        ticket
     }
 
     /// The owner of the completion that a ticket is good for at `now`, in seconds since 1970.

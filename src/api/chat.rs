@@ -17,6 +17,7 @@ use super::{
     caller::Caller,
     error::Part,
     forwarded::Outside,
+    names,
     openapi::ChatEvent,
     query::{for_backend, idempotency_key, on_disconnect, shown_to, wants_cookie, wants_ids},
     reply,
@@ -168,7 +169,7 @@ fn queued(started: &Started, caller: &Caller, at: (&HttpRequest, &State)) -> Htt
         stream_url.push_str("?ticket=");
         stream_url.push_str(&ticket);
     }
-    response.insert_header(("x-completion-id", log.id().as_str()));
+    response.insert_header((names::COMPLETION_ID, log.id().as_str()));
     response.json(Queued {
         id: log.id().to_string(),
         status: "queued",

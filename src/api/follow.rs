@@ -10,6 +10,7 @@ use actix_web::{
 use super::{
     ApiError, State,
     caller::Holder,
+    names,
     openapi::AnyEvent,
     query::{shown_to, wants_ids},
     reply,
@@ -194,7 +195,7 @@ fn stream(
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     let log = followed.reader.log();
-    response.insert_header(("x-completion-id", log.id().as_str()));
+    response.insert_header((names::COMPLETION_ID, log.id().as_str()));
     reply::add_ticket(&mut response, log, &followed.about, (state, None));
     if holder.is_by_ticket {
         reply::without_referrer(&mut response);

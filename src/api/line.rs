@@ -112,6 +112,12 @@ impl Bypass {
         }
     }
 
+    /// That of a connection without a request.
+    #[cfg(test)]
+    pub(super) fn to(socket: &Socket) -> Self {
+        Self(Arc::clone(&socket.write))
+    }
+
     /// Actix is given bytes to write.
     pub(super) fn give(&self) {
         self.0.has_waiting.store(true, Ordering::Release);

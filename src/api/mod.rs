@@ -24,6 +24,7 @@ mod metrics;
 mod mock_admin;
 mod models;
 mod moderations;
+mod names;
 pub mod openapi;
 mod origin;
 mod pages;

@@ -4,13 +4,13 @@ use actix_web::{
     HttpRequest,
     http::{
         Version,
-        header::{HeaderMap, HeaderValue},
+        header::{HeaderMap, HeaderName, HeaderValue},
     },
     web::Query,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{ApiError, State, error::invalid, show::Show};
+use super::{ApiError, State, error::invalid, names, show::Show};
 use crate::{
     completion::{Code, Failure},
     stream::{Cursor, CursorError, OnDisconnect, OnDisconnectError},
@@ -79,7 +79,7 @@ impl Follow {
 impl FollowQuery {
     /// The place that the client has reached; the header comes first, and an empty one is none.
     fn cursor(&self, headers: &HeaderMap) -> Result<Option<Cursor>, ApiError> {
-        let header = headers.get("last-event-id");
+        let header = headers.get(names::LAST_EVENT_ID);
         let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let mut given = [
             header.as_ref(),
@@ -98,28 +98,28 @@ impl FollowQuery {
 }
 
 /// A header that is `1` for yes; `0`, or none, for no.
-fn is_set(headers: &HeaderMap, name: &str) -> Result<bool, ApiError> {
+fn is_set(headers: &HeaderMap, name: &HeaderName) -> Result<bool, ApiError> {
     match headers.get(name).map(HeaderValue::as_bytes) {
         Some(b"1") => Ok(true),
         None | Some(b"0") => Ok(false),
-        Some(_) => Err(invalid(name, "expected `1` or `0`")),
+        Some(_) => Err(invalid(name.as_str(), "expected `1` or `0`")),
     }
 }
 
 /// `x-stream-ids: 1`.
 pub(super) fn wants_ids(headers: &HeaderMap) -> Result<bool, ApiError> {
-    is_set(headers, "x-stream-ids")
+    is_set(headers, &names::IDS)
 }
 
 /// `x-stream-cookie: 1`.
 pub(super) fn wants_cookie(headers: &HeaderMap) -> Result<bool, ApiError> {
-    is_set(headers, "x-stream-cookie")
+    is_set(headers, &names::COOKIE)
 }
 
 /// What this client sees of a stream: its kind decides how silence is bridged.
 pub(super) fn shown_to(request: &HttpRequest) -> Show {
     Show {
-        is_official_sdk: request.headers().contains_key("x-stainless-lang"),
+        is_official_sdk: request.headers().contains_key(names::SDK_LANGUAGE),
         is_http2: request.version() == Version::HTTP_2,
         ..Show::default()
     }
@@ -127,25 +127,25 @@ pub(super) fn shown_to(request: &HttpRequest) -> Show {
 
 /// `x-stream-on-disconnect`.
 pub(super) fn on_disconnect(headers: &HeaderMap) -> Result<Option<OnDisconnect>, ApiError> {
-    const NAME: &str = "x-stream-on-disconnect";
+    const NAME: HeaderName = names::ON_DISCONNECT;
     let Some(value) = headers.get(NAME) else {
         return Ok(None);
     };
     let policy = value.to_str().unwrap_or_default().parse();
     policy
         .map(Some)
-        .map_err(|error: OnDisconnectError| invalid(NAME, &error.to_string()))
+        .map_err(|error: OnDisconnectError| invalid(NAME.as_str(), &error.to_string()))
 }
 
 /// `Idempotency-Key`.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    const NAME: &str = "idempotency-key";
+    const NAME: HeaderName = names::IDEMPOTENCY_KEY;
     let Some(value) = headers.get(NAME) else {
         return Ok(None);
     };
     match value.to_str() {
         Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
-        Ok(_) | Err(_) => Err(invalid(NAME, "expected 1 to 255 ASCII characters")),
+        Ok(_) | Err(_) => Err(invalid(NAME.as_str(), "expected 1 to 255 ASCII characters")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     body::BodyStream,
-    http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE},
+    http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, SET_COOKIE},
 };
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::{
     caller::{COOKIE_NAME, Caller},
     limits::add_limits,
     line::{Bypass, Line},
+    names,
     query::for_backend,
     show::{Show, heartbeat},
     stage::Stage,
@@ -25,19 +26,23 @@ use crate::{
     stream::{Log, Reader},
 };
 
+/// What a stream's head says of it.
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const UNTOUCHED: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
+const UNBUFFERED: HeaderValue = HeaderValue::from_static("no");
 /// What a reply of a planned wrong type says to be.
 const WRONG_TYPE: &str = "text/html; charset=utf-8";
 
 /// The head of a reply to the request that made a completion: the upstream's headers too.
 pub(super) fn made(completion: &Completion) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
-    response.insert_header(("x-completion-id", completion.log.id().as_str()));
+    response.insert_header((names::COMPLETION_ID, completion.log.id().as_str()));
     match completion.attempts() {
         0 => {}
-        attempts => drop(response.insert_header(("x-stream-attempts", attempts.to_string()))),
+        attempts => drop(response.insert_header((names::ATTEMPTS, attempts))),
     }
     if let Some(outcome) = completion.cached() {
-        response.insert_header(("x-stream-cache", outcome.label()));
+        response.insert_header((names::CACHE, HeaderValue::from_static(outcome.label())));
     }
     add_limits(&mut response, completion.standing(), completion.headers());
     response
@@ -130,9 +135,9 @@ pub(super) fn planned_whole(
 
 fn stream_head(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     response
-        .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("x-accel-buffering", "no"))
+        .insert_header((CONTENT_TYPE, EVENT_STREAM))
+        .insert_header((CACHE_CONTROL, UNTOUCHED))
+        .insert_header((names::ACCEL_BUFFERING, UNBUFFERED))
 }
 
 /// The answer to what is answered in one piece.
@@ -163,7 +168,7 @@ pub(super) fn add_ticket(
 ) -> String {
     let id = log.id().as_str();
     let ticket = state.tickets.issue(id, log.owner().0, about.expiry);
-    response.insert_header(("x-stream-ticket", &ticket[..]));
+    response.insert_header((names::TICKET, &ticket[..]));
     if let Some(base) = cookie_at {
         // A cookie of another site comes with EventSource only if it is `None`, which browsers
         // take over TLS alone.

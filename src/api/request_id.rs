@@ -1,7 +1,10 @@
 //! `x-request-id`, the client's own where it is fit to be logged, and other headers that
 //! stand on every reply; the count of replies; and the reply where there would be none.
 
-use std::panic::AssertUnwindSafe;
+use std::{
+    hash::{BuildHasher, RandomState},
+    panic::AssertUnwindSafe,
+};
 
 use actix_web::{
     Error, ResponseError,
@@ -99,10 +102,11 @@ fn is_fit(id: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&bytes.len()) && bytes.iter().all(is_fit)
 }
 
+/// Another one for each request, which need not be hard to guess: the keys of a hash table are made
+/// without a call of the kernel.
 fn new_id() -> HeaderValue {
-    let mut bytes = [0; 16];
-    // Without randomness the id is a constant, which is better than no reply.
-    let _ = getrandom::fill(&mut bytes);
-    let text = format!("req_{:032x}", u128::from_be_bytes(bytes));
+    let random = || RandomState::new().hash_one(());
+    let number = u128::from(random()) << 64 | u128::from(random());
+    let text = format!("req_{number:032x}");
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("req_0"))
 }

@@ -124,7 +124,7 @@ impl Default for Clocks {
 #[derive(Clone)]
 pub struct Route {
     /// The public name; `*` stands for any run of characters.
-    pub name: String,
+    pub name: Arc<str>,
     /// Who answers; at least one.
     pub targets: Rc<[Target]>,
     /// Who of them is asked first.
@@ -143,7 +143,7 @@ pub struct Route {
 #[derive(Clone)]
 pub struct Target {
     /// What it is called in logs and metrics.
-    pub label: Rc<str>,
+    pub label: Arc<str>,
     /// It.
     pub backend: Rc<dyn Backend>,
     /// How it has been doing.

@@ -4,6 +4,7 @@ mod catalog;
 mod direct;
 mod fields;
 mod library;
+mod refused;
 mod send;
 mod settings;
 mod taped;
@@ -15,20 +16,22 @@ use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
-    Method, Request, StatusCode, Url,
+    Method, Request, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
 };
 
 use super::{
-    Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Refusal, Step, UnaryAnswer,
-    UnaryCall,
+    Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Step, UnaryAnswer, UnaryCall,
     cassette::{self, Cassettes, Tape},
 };
 use crate::{
-    openai::{Continuation, Destination, Facts, Field, Model, Scanner, json::JsonError, scan},
+    openai::{
+        Continuation, Destination, Facts, Field, Form, Model, Scanner, json::JsonError, scan,
+    },
     sse::{DecodeError, Decoder, Event},
 };
 use catalog::Catalog;
+use refused::refused;
 use send::{SendError, Transport};
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
 use settings::{base_url, headers};
@@ -41,6 +44,8 @@ const MAX_SIDE_BODY: usize = 1 << 20;
 pub struct Upstream {
     transport: Transport,
     base: Url,
+    chats: Url,
+    texts: Url,
     headers: HeaderMap,
     has_credentials: bool,
     model: Option<String>,
@@ -77,6 +82,8 @@ impl Upstream {
         let base = base_url(settings)?;
         Ok(Self {
             transport: Transport::new(&base, connect)?,
+            chats: below(&base, Form::Chat.path()),
+            texts: below(&base, Form::Text.path()),
             base,
             has_credentials: settings.has_credentials(),
             headers: headers(settings)?,
@@ -103,9 +110,7 @@ impl Upstream {
 
     /// Where a path below the base URL is.
     fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url
+        below(&self.base, path)
     }
 
     async fn post(&self, call: &Call) -> Result<Answer, BackendError> {
@@ -122,7 +127,11 @@ impl Upstream {
         } else {
             "application/json"
         };
-        let mut request = Request::new(Method::POST, self.url(call.request.form().path()));
+        let url = match call.request.form() {
+            Form::Chat => &self.chats,
+            Form::Text => &self.texts,
+        };
+        let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = self.request_headers(&call.headers, &call.credentials, expected);
         *request.body_mut() = Some(body.into());
         let tape = self.tape(call);
@@ -190,7 +199,8 @@ impl Upstream {
         credentials: &Credentials,
         accept: &'static str,
     ) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let ours = 4;
+        let mut headers = HeaderMap::with_capacity(given.len() + self.headers.len() + ours);
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let authorization = match credentials {
@@ -220,46 +230,10 @@ impl Upstream {
     }
 }
 
-/// An error status. A refused key is the client's affair only if the key was.
-async fn refused(
-    mut response: Taped,
-    headers: Vec<(String, String)>,
-    is_key_ours: bool,
-) -> BackendError {
-    let status = response.status();
-    if status == StatusCode::UNAUTHORIZED && is_key_ours {
-        response.play_out().await;
-        return BackendError::Auth;
-    }
-    if !status.is_client_error() && !status.is_server_error() {
-        return BackendError::Malformed(format!("status {status}"));
-    }
-    // An error without a readable body is still that error.
-    let body = read_body(response, MAX_SIDE_BODY).await.unwrap_or_default();
-    let is_envelope = scan(&body)
-        .ok()
-        .and_then(|facts| facts.error)
-        .is_some_and(|error| body[error.range()].starts_with(b"{"));
-    BackendError::Refused(Refusal {
-        status: status.as_u16(),
-        headers,
-        reason: if is_envelope {
-            None
-        } else {
-            flat_reason(&body)
-        },
-        envelope: is_envelope.then_some(body),
-    })
-}
-
-/// The reason of an error that has no envelope: older vLLM's `message`, FastAPI's `detail`.
-fn flat_reason(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let reason = body.get("message").or(body.get("detail"))?;
-    Some(match reason.as_str() {
-        Some(text) => text.to_owned(),
-        None => reason.to_string(),
-    })
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url
 }
 
 impl Backend for Upstream {

@@ -4,20 +4,22 @@
 //! the pump is lost, by being dropped.
 
 use std::{
+    borrow::Cow,
     rc::Rc,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::{
     CacheOutcome, Completion, Failure, Ledger,
     pump::millis,
     record::{Record, since_1970},
-    spent::Spent,
+    spent::{Source, Spent},
     trace::{Outcome, Trace},
 };
 use crate::{
@@ -36,7 +38,7 @@ pub(super) struct Account {
     completion: Arc<Completion>,
     key: Option<String>,
     // The name or pattern that the model is configured under.
-    route: String,
+    route: Arc<str>,
     // None: nothing is written down, for others do that.
     meter: Option<Meter>,
     started: (SystemTime, Instant),
@@ -48,17 +50,29 @@ pub(super) struct Account {
     trace: Option<Trace>,
 }
 
+/// What is told of a completion beside what it says.
+#[derive(Serialize)]
+struct Aside<'a> {
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_source: Option<Source>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Cow<'a, Value>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    continued_after: Vec<u64>,
+}
+
 impl Account {
     /// Of a completion that begins now; `key` is the name of the key that pays, `route` what the
     /// model is configured as.
     pub(super) fn open(
         ledger: Ledger,
         completion: Arc<Completion>,
-        (key, route): (Option<String>, &str),
+        (key, route): (Option<String>, &Arc<str>),
     ) -> Self {
         let mut account = Self::unrecorded(ledger, completion);
         account.meter = Some(account.ledger.metrics().stream(route));
-        route.clone_into(&mut account.route);
+        account.route = Arc::clone(route);
         account.key = key;
         account
     }
@@ -67,7 +81,7 @@ impl Account {
     pub(super) fn unrecorded(ledger: Ledger, completion: Arc<Completion>) -> Self {
         Self {
             meter: None,
-            route: String::new(),
+            route: Arc::default(),
             last_token: None,
             ledger,
             completion,
@@ -112,7 +126,7 @@ impl Account {
     }
 
     /// An upstream is asked. What another one has said before does not count.
-    pub(super) fn asked(&mut self, upstream: &Rc<str>) {
+    pub(super) fn asked(&mut self, upstream: &Arc<str>) {
         self.completion.ask(upstream);
         self.ledger.metrics().attempt(upstream);
         if let Some(trace) = &mut self.trace {
@@ -181,7 +195,7 @@ impl Account {
     }
 
     /// What was used, as far as it is known: of all upstreams that had a part in the answer.
-    pub(super) fn usage(&self) -> Option<Value> {
+    pub(super) fn usage(&self) -> Option<Cow<'_, Value>> {
         self.spent.total()
     }
 
@@ -223,19 +237,16 @@ impl Account {
 
     /// What is told of it beside what it says.
     pub(super) fn aside(&self) -> Bytes {
-        let mut aside = json!({"attempts": self.completion.attempts()});
         let usage = self.usage();
-        if usage.is_some() || self.end.is_some() {
-            aside["usage_source"] = json!(self.spent.source());
-        }
-        if let Some(usage) = usage {
-            aside["usage"] = usage;
-        }
-        let seams = self.completion.seams();
-        if !seams.is_empty() {
-            aside["continued_after"] = json!(seams);
-        }
-        aside.to_string().into()
+        let is_sourced = usage.is_some() || self.end.is_some();
+        let aside = Aside {
+            attempts: self.completion.attempts(),
+            usage_source: is_sourced.then(|| self.spent.source()),
+            usage,
+            continued_after: self.completion.seams(),
+        };
+        // Strings and numbers always serialize.
+        serde_json::to_vec(&aside).unwrap_or_default().into()
     }
 
     /// Counts what was used, unless that is known.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     sse::data_frame,
@@ -18,6 +18,25 @@ use crate::{
 const KEPT: usize = 10_000;
 /// The largest of them; a model's name is all that can be long in one.
 const EVENT_BYTES: usize = 64 * 1024;
+
+/// What happened to the completion of an id.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Told<'a> {
+    Started {
+        id: &'a str,
+        model: &'a str,
+    },
+    FirstToken {
+        id: &'a str,
+        after_ms: u64,
+    },
+    Ended {
+        id: &'a str,
+        end: &'a str,
+        after_ms: u64,
+    },
+}
 
 /// The activity of this process.
 #[derive(Clone)]
@@ -59,23 +78,28 @@ impl Activity {
 
     /// A completion was asked for.
     pub(super) fn started(&self, id: &Id, model: &str) {
-        self.tell(&json!({"type": "started", "id": id.as_str(), "model": model}));
+        let id = id.as_str();
+        self.tell(&Told::Started { id, model });
     }
 
     /// It has said something.
     pub(super) fn first_token(&self, id: &Id, after_ms: u64) {
-        self.tell(&json!({"type": "first_token", "id": id.as_str(), "after_ms": after_ms}));
+        let id = id.as_str();
+        self.tell(&Told::FirstToken { id, after_ms });
     }
 
     /// It has ended, in this way.
     pub(super) fn ended(&self, id: &Id, end: &str, after_ms: u64) {
-        self.tell(&json!({"type": "ended", "id": id.as_str(), "end": end, "after_ms": after_ms}));
+        let id = id.as_str();
+        self.tell(&Told::Ended { id, end, after_ms });
     }
 
-    fn tell(&self, what: &serde_json::Value) {
+    fn tell(&self, what: &Told<'_>) {
+        // Strings and numbers always serialize.
+        let json = serde_json::to_vec(what).unwrap_or_default();
         let event = Event {
             kind: Kind::Chunk,
-            frame: data_frame(what.to_string().as_bytes()),
+            frame: data_frame(&json),
         };
         let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = producer.append(event) {

@@ -66,10 +66,10 @@ impl Completion {
     }
 
     /// One more upstream is asked.
-    pub(super) fn ask(&self, upstream: &str) {
+    pub(super) fn ask(&self, upstream: &Arc<str>) {
         let mut asked = self.asked();
         asked.attempts += 1;
-        asked.upstream = Some(upstream.into());
+        asked.upstream = Some(Arc::clone(upstream));
     }
 
     /// After this event comes what another upstream says.

@@ -196,7 +196,7 @@ impl Pump {
             return reservation.settle(0);
         }
         let has_begun = self.account.has_spoken();
-        match (self.account.usage().as_ref().and_then(of_usage), end) {
+        match (self.account.usage().as_deref().and_then(of_usage), end) {
             (Some(tokens), _) => reservation.settle(tokens),
             (None, End::Failed(_)) if !has_begun => reservation.settle(0),
             (None, End::Completed | End::Failed(_) | End::Cancelled) => {}

@@ -1,6 +1,8 @@
 //! What an answer has used: as its upstream told or as it was counted, and where one upstream went
 //! on with what another had begun, the sum of both.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -87,7 +89,7 @@ impl Spent {
 
     /// It was lost after `said` tokens of the answer, and another one goes on from there.
     pub(super) fn lost(&mut self, said: u64) {
-        self.earlier = self.total();
+        self.earlier = self.total().map(Cow::into_owned);
         self.said = said;
         self.asked();
         self.is_free = true;
@@ -99,8 +101,9 @@ impl Spent {
     }
 
     /// The sum, as far as it is known.
-    pub(super) fn total(&self) -> Option<Value> {
-        self.sum().or_else(|| self.usage.clone())
+    pub(super) fn total(&self) -> Option<Cow<'_, Value>> {
+        let sum = self.sum().map(Cow::Owned);
+        sum.or_else(|| self.usage.as_ref().map(Cow::Borrowed))
     }
 
     /// The sum of several upstreams; `None` if there was but one.
@@ -150,7 +153,7 @@ mod tests {
         spent.reported(&Bytes::from_static(usage));
         let total =
             json!({"prompt_tokens": 24, "completion_tokens": 10, "total_tokens": 34, "x": 1});
-        assert_eq!(spent.total(), Some(total));
+        assert_eq!(spent.total().as_deref(), Some(&total));
         assert_eq!(spent.source(), Source::Estimated);
     }
 
@@ -163,7 +166,7 @@ mod tests {
         spent.asked();
         spent.counted(&counted(10, 9));
         let total = json!({"prompt_tokens": 24, "completion_tokens": 9, "total_tokens": 33});
-        assert_eq!(spent.total(), Some(total));
+        assert_eq!(spent.total().as_deref(), Some(&total));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    rc::Rc,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Trace {
 struct Attempt {
     context: Context,
     started: Instant,
-    upstream: Rc<str>,
+    upstream: Arc<str>,
 }
 
 /// What is known of a completion when it is over.
@@ -137,12 +137,12 @@ impl Trace {
     }
 
     /// An upstream is asked. What another one has said before does not count.
-    pub(super) fn asked(&mut self, upstream: &Rc<str>) {
+    pub(super) fn asked(&mut self, upstream: &Arc<str>) {
         (self.answered_by, self.reasons) = (None, BTreeMap::new());
         self.attempt = self.context.child().map(|context| Attempt {
             context,
             started: Instant::now(),
-            upstream: Rc::clone(upstream),
+            upstream: Arc::clone(upstream),
         });
     }
 

@@ -15,6 +15,9 @@ const OWN: [&[u8]; 2] = [b"background", b"include_sequence"];
 /// Asks for the usage chunk.
 const USAGE: &[u8] = br#""include_usage":true"#;
 
+/// The options of a request that has none.
+const USAGE_ALONE: &[u8] = br#""stream_options":{"include_usage":true}"#;
+
 /// What is changed beside our own fields.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Edits<'a> {
@@ -116,8 +119,7 @@ pub(super) fn upstream_body(body: &[u8], edits: Edits<'_>) -> Result<Bytes, Json
     let added = edits.goes_on.and_then(|to| to.added());
     members.extend(added.map(Cow::Borrowed));
     if wants_usage {
-        let options = [br#""stream_options":{"#, USAGE, b"}"].concat();
-        members.push(Cow::Owned(options));
+        members.push(Cow::Borrowed(USAGE_ALONE));
     }
     Ok(object(&members).into())
 }
@@ -142,7 +144,17 @@ fn with_usage(options: &[u8]) -> Result<Vec<u8>, JsonError> {
 }
 
 fn object(members: &[Cow<'_, [u8]>]) -> Vec<u8> {
-    [b"{", &members.join(&b","[..])[..], b"}"].concat()
+    let length: usize = members.iter().map(|member| member.len() + 1).sum();
+    let mut object = Vec::with_capacity(length + 2);
+    object.push(b'{');
+    for (index, member) in members.iter().enumerate() {
+        if index > 0 {
+            object.push(b',');
+        }
+        object.extend_from_slice(member);
+    }
+    object.push(b'}');
+    object
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Shared {
     fn mock(&self, name: &str, clocks: Clocks) -> Route {
         let target = target("mock", Rc::new(self.new_mock()), 1, Arc::default());
         Route {
-            name: name.to_owned(),
+            name: name.into(),
             targets: [target].into(),
             balance: Balance::Ordered,
             on_upstream_loss: OnLoss::Error,
@@ -88,7 +88,7 @@ impl Shared {
                 Ok(target(&upstream.label(), backend, upstream.weight, health))
             });
         Ok(Route {
-            name: model.name.clone(),
+            name: model.name.as_str().into(),
             targets: targets.collect::<Result<_, _>>()?,
             balance: model.balance,
             on_upstream_loss: model.on_upstream_loss,

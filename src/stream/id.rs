@@ -1,6 +1,6 @@
 //! Names of logs and of whom they belong to.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// The longest id that is looked up.
 const MAX_LENGTH: usize = 64;
@@ -17,7 +17,11 @@ pub struct IdError;
 impl Id {
     /// `prefix` and 16 bytes in hexadecimal. Unguessable when the bytes are random.
     pub fn new(prefix: &str, bytes: [u8; 16]) -> Self {
-        Self(format!("{prefix}{:032x}", u128::from_be_bytes(bytes)).into())
+        let mut id = String::with_capacity(prefix.len() + 2 * bytes.len());
+        id.push_str(prefix);
+        // Writing to a string does not fail.
+        let _ = write!(id, "{:032x}", u128::from_be_bytes(bytes));
+        Self(id.into())
     }
 
     /// An id as a client sends it.

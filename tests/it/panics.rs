@@ -206,7 +206,7 @@ fn serve(
             turn: Rc::default(),
         };
         let route = Route {
-            name: "*".to_owned(),
+            name: "*".into(),
             targets: [target].into(),
             balance: Balance::Ordered,
             clocks: Clocks::default(),

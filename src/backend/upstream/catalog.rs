@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{MAX_SIDE_BODY, Taped, Upstream, read_body, refused, returned};
+use super::{MAX_SIDE_BODY, Taped, Upstream, read_body, refused::refused, returned};
 use crate::{backend::BackendError, openai::Model};
 
 /// How long the list may take.
