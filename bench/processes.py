@@ -1,6 +1,7 @@
 """Everything that is measured or measures: started on a free port, and stopped with what it started."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -40,7 +41,7 @@ http {{
 """
 
 
-# Seconds for what takes less than one, but under valgrind, or on a machine that has no time for it.
+# Seconds for what takes less than one, but under valgrind, on a machine that has no time for it, and for some peers.
 STARTS_WITHIN = 60.0
 
 
@@ -72,7 +73,7 @@ class Running:
 
 @contextlib.contextmanager
 def started(command: list, port: int, environment: dict[str, str] | None = None):
-    """Runs a command until it is not needed any more; what it said is shown where it fails."""
+    """Runs a command that listens on this port, until it is not needed any more; what it said is shown where it fails."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -153,6 +154,32 @@ class Peers:
         """Tokenfall; settings are named `section__key`."""
         return tokenfall(self.server, arguments, settings)
 
+    def litellm(self, upstream: Running):
+        """LiteLLM's proxy: its defaults, one process, nothing kept and no keys, as with the others."""
+        port = free_port()
+        config = self.directory / f"litellm-{port}.yaml"
+        to = {"model": "openai/*", "api_base": f"{upstream.url}/v1", "api_key": "unused"}
+        config.write_text(json.dumps({"model_list": [{"model_name": "*", "litellm_params": to}]}))
+        command = ["litellm", "--config", config, "--host", "127.0.0.1", "--port", port, "--telemetry", "False"]
+        environment = {
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+            # Prices are fetched from the network otherwise.
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        }
+        return started(command, port, environment)
+
+    def aimock(self, between_ms: int):
+        """aimock with the answers that the mock has: a chunk for the role, a word each, and the end."""
+        port = free_port()
+        fixtures = self.directory / "aimock.json"
+        answers = [
+            {"match": {"userMessage": f"{chunks} chunks"}, "response": {"content": " river" * (chunks - 2)}}
+            for chunks in (100, 200)
+        ]
+        fixtures.write_text(json.dumps({"fixtures": answers}))
+        command = ["llmock", "--fixtures", fixtures, "--port", port, "--log-level", "silent"]
+        return started([*command, "--chunk-size", len(" river"), "--latency", between_ms], port)
+
     def redis(self):
         """The system's Redis, without files."""
         port = free_port()
@@ -171,6 +198,11 @@ def tokenfall(server: Path, arguments: list, settings: dict[str, str], under: li
 def missing() -> list[str]:
     """What has to be installed first."""
     return [name for name in ("nginx", "redis-server", "cargo") if shutil.which(name) is None]
+
+
+def is_there(command: str) -> bool:
+    """Whether somebody who is measured only where he is installed can be."""
+    return shutil.which(command) is not None
 
 
 def free_port() -> int:

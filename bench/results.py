@@ -9,6 +9,15 @@ from rows import Row
 
 OURS = "tokenfall"
 WIDTH, BAR, LABEL = 720, 26, 150
+# With a background of its own a plot can be read wherever it is shown.
+STYLE = """<style>
+.paper { fill: #fff } text { fill: #222 } path { stroke: #222 }
+.ours { fill: #c8532f } .others { fill: #8fb4e3 }
+@media (prefers-color-scheme: dark) {
+.paper { fill: #16191d } text { fill: #ddd } path { stroke: #ddd }
+.others { fill: #44688f }
+}
+</style>"""
 
 
 def judge(row: Row) -> tuple[str, bool | None]:
@@ -71,17 +80,18 @@ def svg(row: Row) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
+        STYLE,
+        f'<rect width="{WIDTH}" height="{height}" class="paper"/>',
         f'<text x="8" y="20" font-weight="bold">{escape(row.title)} ({escape(row.unit)})</text>',
     ]
     for number, (peer, figures) in enumerate(row.figures.items()):
         top = 32 + BAR * number
         middle = statistics.median(figures)
-        fill = "#b3401f" if peer == OURS else "#8fb4e3"
+        whose = "ours" if peer == OURS else "others"
         parts += [
             f'<text x="8" y="{top + 14}">{escape(peer)}</text>',
-            f'<rect x="{LABEL}" y="{top}" width="{x(middle) - LABEL:.1f}" height="{BAR - 8}" fill="{fill}"/>',
-            f'<path d="M{x(min(figures)):.1f} {top + 9}H{x(max(figures)):.1f}" stroke="#222"/>',
+            f'<rect x="{LABEL}" y="{top}" width="{x(middle) - LABEL:.1f}" height="{BAR - 8}" class="{whose}"/>',
+            f'<path d="M{x(min(figures)):.1f} {top + 9}H{x(max(figures)):.1f}"/>',
             f'<text x="{x(max(figures)) + 6:.1f}" y="{top + 14}">{middle:.3g}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])

@@ -3,12 +3,13 @@
 import contextlib
 import http.client
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from load import BULK, Generator, cpu
-from processes import Peers, Running
+from processes import Peers, Running, is_there
 
 US = "µs CPU per chunk"
 
@@ -53,6 +54,16 @@ class Bench:
         ):
             yield {"tokenfall": tokenfall, "nginx": nginx, "relay": relay}
 
+    @contextlib.contextmanager
+    def aimock(self, between_ms: int):
+        """aimock, where it is installed."""
+        if not is_there("llmock"):
+            print("aimock is not installed", file=sys.stderr)
+            yield {}
+            return
+        with self.peers.aimock(between_ms) as aimock:
+            yield {"aimock": aimock}
+
 
 def paced(bench: Bench) -> None:
     """500 streams of 50 chunks a second, 100 chunks each; 4,000 of 6 a second."""
@@ -71,6 +82,32 @@ def paced(bench: Bench) -> None:
                 load = ("--streams", 4000, "--requests", 4000, "--rate", 1000)
                 many.add(name, cpu(bench.generator.chat(proxy, 6, chunks, *load)))
     many.figures["tokenfall at 500"] = few.figures["tokenfall"]
+
+
+def gateway(bench: Bench) -> None:
+    """LiteLLM, where it is installed. It cannot take the loads of the other rows: everyone has a smaller one here."""
+    if not is_there("litellm"):
+        print("LiteLLM is not installed", file=sys.stderr)
+        return
+    chunk = bench.row("Relay, 10 streams × 50/s", US)
+    first = bench.row("To the first chunk, p50, 10 streams", "ms")
+    memory = bench.row("Memory while 10 streams are open", "MiB")
+    asked = ("--model", "rate-50", "--max-tokens", 100, "--streams", 10)
+    with (
+        bench.peers.upstream() as upstream,
+        bench.proxies(upstream) as proxies,
+        bench.peers.litellm(upstream) as litellm,
+    ):
+        # It tells the end of an answer in a chunk of its own.
+        everyone = [(name, proxy, 100) for name, proxy in proxies.items()] + [("LiteLLM", litellm, 101)]
+        for _, proxy, chunks in everyone:
+            bench.generator.run(proxy, chunks, *asked, "--requests", 10)
+        for _ in range(bench.rounds):
+            for name, proxy, chunks in everyone:
+                report = bench.generator.run(proxy, chunks, *asked, "--requests", 50)
+                chunk.add(name, cpu(report))
+                first.add(name, report["time_to_first_event_ms"]["p50"])
+                memory.add(name, report["processes"][0]["memory_most_kib"] / 1024)
 
 
 def full_speed(bench: Bench) -> None:
@@ -130,20 +167,24 @@ def mock(bench: Bench) -> None:
     slow = bench.row("Mock, 500 streams × 50/s", US, most=1.5, of="bare writer")
     requests = 1600 if bench.is_quick else 6400
     load = ("--streams", 32, "--requests", requests)
-    with bench.peers.mock("--instant") as server, bench.peers.upstream() as writer:
+    with bench.peers.mock("--instant") as server, bench.peers.upstream() as writer, bench.aimock(0) as others:
         ask = ("--prompt", "200 chunks")
-        bench.generator.run(server, 200, *ask, "--requests", 10)
+        for mock in (server, *others.values()):
+            bench.generator.run(mock, 200, *ask, "--requests", 10)
         for _ in range(bench.rounds):
-            fast.add("tokenfall", cpu(bench.generator.run(server, 200, *ask, *load)))
+            for name, mock in {"tokenfall": server, **others}.items():
+                fast.add(name, cpu(bench.generator.run(mock, 200, *ask, *load)))
             fast.add("bare writer", cpu(bench.generator.chat(writer, BULK, 200, *load)))
     load = ("--streams", 500, "--requests", 500, "--rate", 500)
     config = bench.peers.directory / "paced.toml"
     config.write_text("mock.profile = 'paced'\n[mock.profiles.paced]\ntokens_per_second = 50\n")
-    with bench.peers.mock("--config", config) as server, bench.peers.upstream() as writer:
+    with bench.peers.mock("--config", config) as server, bench.peers.upstream() as writer, bench.aimock(20) as others:
         ask = ("--prompt", "100 chunks")
-        bench.generator.run(server, 100, *ask, "--requests", 2)
+        for mock in (server, *others.values()):
+            bench.generator.run(mock, 100, *ask, "--requests", 2)
         for _ in range(bench.rounds):
-            slow.add("tokenfall", cpu(bench.generator.run(server, 100, *ask, *load)))
+            for name, mock in {"tokenfall": server, **others}.items():
+                slow.add(name, cpu(bench.generator.run(mock, 100, *ask, *load)))
             slow.add("bare writer", cpu(bench.generator.chat(writer, 50, 100, *load)))
 
 
@@ -242,5 +283,5 @@ def begin(server: Running, rate: int, chunks: int, background: bool = False) -> 
 
 ROWS: dict[str, Callable[[Bench], None]] = {
     row.__name__.replace("_", "-"): row
-    for row in (paced, full_speed, latency, memory, mock, fan_out, resume, redis, footprint)
+    for row in (paced, full_speed, gateway, latency, memory, mock, fan_out, resume, redis, footprint)
 }

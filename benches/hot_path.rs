@@ -16,7 +16,7 @@ use tokenfall::{
         mock::{Control, Mock},
     },
     config::Config,
-    openai::{ChatRequest, scan},
+    openai::{ChatRequest, Scanner, scan},
     sse::{Decoder, data_frame},
     stream::{
         Batch, Budget, Caps, Cursor, End, Event, Grace, Id, Kind, Log, Owner, Producer, Spec,
@@ -51,6 +51,12 @@ fn sse(c: &mut Criterion) {
 fn json(c: &mut Criterion) {
     let facts = scan(CHUNK).expect("a chunk");
     c.bench_function("json/scan", |b| b.iter(|| scan(black_box(CHUNK))));
+    let next = String::from_utf8_lossy(CHUNK).replace("tokens", "streams");
+    c.bench_function("json/scan what is like the last", |b| {
+        let mut scanner = Scanner::default();
+        let mut pair = [CHUNK, next.as_bytes()].into_iter().cycle();
+        b.iter(|| scanner.scan(black_box(pair.next().expect("a cycle"))));
+    });
     c.bench_function("json/rewrite the id", |b| {
         let mut out = BytesMut::with_capacity(1024);
         b.iter(|| {
