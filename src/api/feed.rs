@@ -207,6 +207,13 @@ impl Feed {
         state.rest.is_empty()
     }
 
+    fn wake_body(&self) {
+        let task = self.lock().task.take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // What panics under the lock ends the body's connection, and nobody else reads the state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -218,14 +225,9 @@ pub(super) struct Unfinished;
 
 impl Work for Feed {
     fn work(self: Arc<Self>) {
-        let mut state = self.lock();
-        if self.write(&mut state) {
-            return;
-        }
-        let task = state.task.take();
-        drop(state);
-        if let Some(task) = task {
-            task.wake();
+        let is_written = self.write(&mut self.lock());
+        if !is_written {
+            self.wake_body();
         }
     }
 }
@@ -237,16 +239,13 @@ impl ArcWake for Feed {
 
     fn wake(self: Arc<Self>) {
         if let Err(feed) = put_off(self) {
-            let task = feed.lock().task.take();
-            if let Some(task) = task {
-                task.wake();
-            }
+            feed.wake_body();
         }
     }
 }
 
 /// The place before a batch, which is of one epoch.
-fn first_of(before: Cursor, reader: &Reader) -> Cursor {
+pub(super) fn first_of(before: Cursor, reader: &Reader) -> Cursor {
     Cursor {
         epoch: reader.cursor().epoch,
         ..before

@@ -9,6 +9,7 @@ use tokio::{task::yield_now, time::timeout};
 
 use super::{
     bodies::Counted,
+    feed::first_of,
     line::Line,
     show::{Show, frame},
 };
@@ -164,11 +165,7 @@ fn framed(
     (before, reader): (Cursor, &Reader),
     show: Show,
 ) -> impl Iterator<Item = (Bytes, bool)> {
-    // One batch is of one epoch.
-    let mut cursor = Cursor {
-        epoch: reader.cursor().epoch,
-        ..before
-    };
+    let mut cursor = first_of(before, reader);
     batch.into_iter().map(move |event| {
         cursor.seq.0 += 1;
         let is_done = event.kind == Kind::Done;

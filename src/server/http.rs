@@ -31,8 +31,6 @@ const BACKLOG: u32 = 2048;
 const LAST_READS: Duration = Duration::from_secs(1);
 const NAME: &str = "tokenfall";
 
-type Signal = GracefulShutdownSignal;
-
 /// A server on this listener, run by so many threads. Each calls for an application of its own.
 pub(super) fn server<F, I, S, B>(
     config: &Config,
@@ -95,11 +93,11 @@ struct Http {
     write_deadline: Duration,
     // Connections may have to be broken.
     is_mock: bool,
-    stopping: Signal,
+    stopping: GracefulShutdownSignal,
 }
 
 impl Http {
-    fn new(config: &Config, stopping: Signal) -> Self {
+    fn new(config: &Config, stopping: GracefulShutdownSignal) -> Self {
         Self {
             head_timeout: config.limits.head_timeout,
             keep_alive: config.limits.keep_alive,

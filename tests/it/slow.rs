@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use crate::{
     chunks::{DONE, STREAM, finish, frame, role, text},
     http::{Connection, post},
-    proxy::before,
+    proxy::{Proxy, before},
     reply::Reply,
     upstream::Script,
 };
@@ -28,6 +28,15 @@ fn script() -> (Script, String) {
     (script.event(&finish()).done().end(), events.concat())
 }
 
+/// A client that reads nothing yet of what is sent, which comes last.
+fn ask(headers: &[(&str, &str)]) -> (Proxy, Connection, String) {
+    let (script, sent) = script();
+    let proxy = before(script).set("stream.heartbeat", "'20ms'").start();
+    let mut client = Connection::narrow(proxy.address());
+    client.send(&post(STREAM, headers));
+    (proxy, client, sent)
+}
+
 /// The events between heartbeats.
 fn events(body: &str) -> Vec<&str> {
     let blocks = body.split_inclusive("\n\n");
@@ -42,10 +51,7 @@ fn check(reply: &Reply, sent: &str) {
 
 #[test]
 fn a_client_that_reads_late_gets_every_byte_in_its_order() {
-    let (script, sent) = script();
-    let proxy = before(script).set("stream.heartbeat", "'20ms'").start();
-    let mut client = Connection::narrow(proxy.address());
-    client.send(&post(STREAM, &[]));
+    let (_proxy, mut client, sent) = ask(&[]);
     // Long enough for its socket to be full.
     thread::sleep(Duration::from_millis(200));
     let reply = client.reply();
@@ -55,10 +61,7 @@ fn a_client_that_reads_late_gets_every_byte_in_its_order() {
 
 #[test]
 fn so_does_one_that_reads_in_fits_and_starts() {
-    let (script, sent) = script();
-    let proxy = before(script).set("stream.heartbeat", "'20ms'").start();
-    let mut client = Connection::narrow(proxy.address());
-    client.send(&post(STREAM, &[]));
+    let (_proxy, mut client, sent) = ask(&[]);
     let head = client.head();
     let mut body = Vec::new();
     for turn in 0..150 {
@@ -75,10 +78,7 @@ fn so_does_one_that_reads_in_fits_and_starts() {
 
 #[test]
 fn the_events_of_a_late_reader_have_their_ids() {
-    let (script, sent) = script();
-    let proxy = before(script).start();
-    let mut client = Connection::narrow(proxy.address());
-    client.send(&post(STREAM, &[("x-stream-ids", "1")]));
+    let (_proxy, mut client, sent) = ask(&[("x-stream-ids", "1")]);
     thread::sleep(Duration::from_millis(100));
     let reply = client.reply();
     let sent = reply.head.with_our_id(&sent);
