@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use slab::Slab;
+use smallvec::SmallVec;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -256,10 +257,7 @@ impl Log {
             return;
         }
         state.serving = serving;
-        let mut wakers = Vec::new();
-        state.take_wakers(&mut wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake(state);
     }
 
     /// Somebody has the log in hand and may begin to read: it is vacant only from now on.
@@ -395,9 +393,13 @@ impl State {
             budget.give_back(bytes);
         }
     }
+}
 
-    pub(super) fn take_wakers(&mut self, to: &mut Vec<Waker>) {
-        let waiting = self.readers.iter_mut();
-        to.extend(waiting.filter_map(|(_, waker)| waker.take()));
-    }
+/// Wakes who waits, after the lock is released: they would queue on it.
+pub(super) fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.readers.iter_mut();
+    // Most logs have one reader.
+    let woken: SmallVec<[Waker; 2]> = waiting.filter_map(|(_, waker)| waker.take()).collect();
+    drop(state);
+    woken.into_iter().for_each(Waker::wake);
 }
