@@ -21,7 +21,7 @@ use super::{
     show::{self, Show},
 };
 use crate::{
-    stream::{Batch, Cursor, Event, Log, Reader, Work, put_off},
+    stream::{Batch, Cursor, Event, Log, Reader, Work, put_off, turn_time},
     wire::Delivery,
 };
 
@@ -165,7 +165,7 @@ impl Feed {
     }
 
     fn sent(&self, state: &mut State, events: usize, bytes: usize) {
-        state.last_sent = Some(Instant::now());
+        state.last_sent = Some(turn_time());
         if let Some(delivery) = &self.delivery {
             delivery.sent(events, bytes);
         }

@@ -177,8 +177,8 @@ impl Account {
 
     /// Choices have finished in this chunk.
     pub(super) fn finished(&mut self, chunk: &Chunk) {
-        if let Some(trace) = &mut self.trace
-            && chunk.facts.finished != 0
+        if chunk.facts.finished != 0
+            && let Some(trace) = &mut self.trace
         {
             trace.finished(&chunk.json());
         }

@@ -80,17 +80,15 @@ impl Framer {
             return self.frame(chunk, Seq(0)).into();
         };
         let json = chunk.json();
-        let text = &json[likeness.text.clone()];
+        let place = likeness.text.range();
+        let text = &json[place.clone()];
         if let Some((of, pattern)) = &self.pattern
             && of.is_of(likeness)
         {
             return pattern.fill(text);
         }
         let frame = self.frame(chunk, Seq(0));
-        let at = DATA.len()
-            + chunk
-                .facts
-                .rewritten(likeness.text.start, self.id.as_str().len());
+        let at = DATA.len() + chunk.facts.rewritten(place.start, self.id.as_str().len());
         let end = at + text.len();
         // It is laid out over several lines otherwise.
         self.pattern = (memchr2(b'\r', b'\n', &json).is_none())

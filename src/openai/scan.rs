@@ -54,7 +54,7 @@ impl Span {
     }
 
     /// None of what is empty; what is scanned is not larger than that.
-    fn of(range: &Range<usize>) -> Option<Self> {
+    pub(super) fn of(range: &Range<usize>) -> Option<Self> {
         let start = u32::try_from(range.start).ok()?;
         let end = NonZeroU32::new(u32::try_from(range.end).ok()?)?;
         Some(Self { start, end })

@@ -9,7 +9,7 @@ use std::{ops::Range, rc::Rc};
 
 use super::{
     json::{JsonError, Walk},
-    scan::{Facts, scan, scan_watching},
+    scan::{Facts, Span, scan, scan_watching},
 };
 
 /// After so many chunks in a row that were not like the one before, nobody compares any more.
@@ -22,12 +22,12 @@ const MAX_KEPT: usize = 4096;
 pub struct Likeness {
     // The same for all that are like one another.
     of: Rc<()>,
-    /// Where the text stands, between its quotes, in bytes.
-    pub text: Range<usize>,
+    /// Where the text stands, between its quotes.
+    pub text: Span,
 }
 
 impl Likeness {
-    fn new(text: Range<usize>) -> Self {
+    fn new(text: Span) -> Self {
         let of = Rc::default();
         Self { of, text }
     }
@@ -72,7 +72,7 @@ impl Scanner {
         let mut differs = self.json.iter().zip(json);
         let (facts, hole) = scan_watching(json, differs.position(|(a, b)| a != b))?;
         self.hole = hole.filter(|hole| !hole.is_empty() && json.len() <= MAX_KEPT);
-        self.likeness = self.hole.clone().map(Likeness::new);
+        self.likeness = self.hole.as_ref().and_then(Span::of).map(Likeness::new);
         self.json.clear();
         if json.len() <= MAX_KEPT {
             self.json.extend_from_slice(json);
@@ -87,9 +87,9 @@ impl Scanner {
     }
 
     /// The facts of a chunk that is the last one but for its string, and where that stands.
-    fn alike(&self, json: &[u8]) -> Option<(Facts, Option<Range<usize>>)> {
+    fn alike(&self, json: &[u8]) -> Option<(Facts, Option<Span>)> {
         if !json.is_empty() && json == self.json {
-            return Some((self.facts, self.hole.clone()));
+            return Some((self.facts, self.hole.as_ref().and_then(Span::of)));
         }
         let hole = self.hole.as_ref()?;
         let (before, after) = (&self.json[..hole.start], &self.json[hole.end..]);
@@ -100,8 +100,8 @@ impl Scanner {
         }
         let quote = hole.start - 1;
         let string = Walk::new(&json[quote..]).string().ok()?;
-        let text = hole.start..end;
-        (quote + string.end == end).then(|| (self.facts.moved(hole, end), Some(text)))
+        let text = Span::of(&(hole.start..end));
+        (quote + string.end == end).then(|| (self.facts.moved(hole, end), text))
     }
 }
 
