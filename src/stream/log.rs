@@ -255,7 +255,12 @@ impl Log {
         if state.serving == Serving::Never {
             return;
         }
-        state.serving = serving;
+        let before = std::mem::replace(&mut state.serving, serving);
+        // Who may read already waits for nothing but events.
+        let is_barring = matches!(before, Serving::Until(until) if Instant::now() >= until);
+        if !is_barring && serving != Serving::Never {
+            return;
+        }
         let mut wakers = Vec::new();
         state.take_wakers(&mut wakers);
         drop(state);

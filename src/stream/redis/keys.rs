@@ -11,6 +11,8 @@ const PREFIX: &str = "tf:";
 pub(super) struct Keys {
     /// `<owner>:<id>`, by which nodes speak of the log to each other.
     pub(super) name: String,
+    /// What all of them begin with.
+    pub(super) prefix: String,
     /// The stream of its batches.
     pub(super) log: String,
     /// A hash: who writes it, and what is asked of the writer.
@@ -26,13 +28,15 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(owner: Owner, id: &Id) -> Self {
         let name = format!("{:032x}:{id}", u128::from_be_bytes(owner.0));
-        let key = |kind: &str| format!("{PREFIX}{{{name}}}:{kind}");
+        let prefix = format!("{PREFIX}{{{name}}}:");
+        let key = |kind: &str| format!("{prefix}{kind}");
         Self {
             log: key("log"),
             meta: key("meta"),
             lease: key("lease"),
             gone: key("gone"),
             live: key("live"),
+            prefix,
             name,
         }
     }
