@@ -146,6 +146,36 @@ async fn every_cut_is_read_on_at_another_node() {
 }
 
 #[tokio::test]
+async fn more_logs_than_go_into_one_round_are_all_copied() {
+    let two = Two::start().await;
+    let ids: Vec<Id> = (0..600u128)
+        .map(|n| Id::new("log-", n.to_be_bytes()))
+        .collect();
+    let mut producers = Vec::new();
+    for id in &ids {
+        let spec = Spec {
+            id: id.clone(),
+            ..spec(SOON)
+        };
+        producers.push(two.a.create(spec).await.expect("room"));
+    }
+    for producer in &mut producers {
+        producer.append(event("a;")).expect("within the limits");
+    }
+    for producer in producers {
+        producer.finish([event("b;")], End::Completed);
+    }
+    timeout(SOON, two.a.settle()).await.expect("in time");
+    for id in &ids {
+        let Ok(Lookup::Found(log)) = two.b.find(OWNER, id).await else {
+            panic!("{id} is not there");
+        };
+        let mut reader = log.reader(Cursor::START).expect("start");
+        assert_eq!(rest(&mut reader).await, "a;b;");
+    }
+}
+
+#[tokio::test]
 async fn readers_that_attach_elsewhere_while_the_log_grows_miss_and_repeat_nothing() {
     let two = Two::start().await;
     let two = Arc::new(two);

@@ -21,6 +21,8 @@ use crate::stream::log::Serving;
 pub(super) const ROUND: Duration = Duration::from_millis(5);
 /// How many logs are written in one round.
 const MOST: usize = 256;
+/// The part of a lease that a batch need not renew.
+const FRESH: u32 = 20;
 /// How long after a failed round the next one begins at first.
 const BACKOFF: Duration = Duration::from_millis(20);
 
@@ -126,9 +128,10 @@ impl Replication {
         let write = &shared.scripts.write;
         let mut call = write.call(shared.times, shared.is_publishing());
         let (logs, began) = (&mut self.logs, self.began);
+        let fresh = shared.times.lease / FRESH;
         self.turn.retain(|place| {
             let log = &mut logs[*place];
-            let is_writing = log.prepare(began);
+            let is_writing = log.prepare(began, fresh);
             if is_writing {
                 log.writing().add_to(&mut call);
             }

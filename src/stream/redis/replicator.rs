@@ -174,8 +174,9 @@ impl Replicator {
         self.is_behind
     }
 
-    /// Gets ready what is to be written; whether anything is.
-    pub(super) fn prepare(&mut self, now: Instant) -> bool {
+    /// Gets ready what is to be written; whether anything is. A batch renews a lease that is no
+    /// longer `fresh`.
+    pub(super) fn prepare(&mut self, now: Instant, fresh: Duration) -> bool {
         match self.pending {
             // What has come since then is looked at when this is there.
             Some(_) => self.bell.ring(),
@@ -185,6 +186,7 @@ impl Replicator {
         if is_writing {
             // So that no event waits for longer than its window, with the next round to come.
             self.next = now + WINDOW - ROUND;
+            self.renew_after(now, fresh);
         }
         is_writing || self.is_renewing
     }
