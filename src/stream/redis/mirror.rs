@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     Shared,
     batch::Batch,
-    keys::Keys,
+    keys::{Keys, place},
     scripts::{ScriptError, Seen, Taking, millis},
     shared::LINGER,
 };
@@ -242,7 +242,7 @@ impl Mirror {
     async fn range(&mut self) -> Result<Vec<Bytes>, ScriptError> {
         let link = &self.shared.link;
         let mut connection = link.connection().ok_or(ScriptError::Unreachable)?;
-        let from = format!("({}-{}", self.top.0, self.top.1.0);
+        let from = format!("({}", place(self.top));
         let mut range = cmd("XRANGE");
         range.arg(&self.keys.log).arg(from).arg("+");
         range.arg("COUNT").arg(RANGE);

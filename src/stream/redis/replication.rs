@@ -21,6 +21,8 @@ use crate::stream::log::Serving;
 pub(super) const ROUND: Duration = Duration::from_millis(5);
 /// How many logs are written in one round.
 const MOST: usize = 256;
+/// The size at which the call of a round is full.
+const CALL_BYTES: usize = 4 * 1024 * 1024;
 /// The part of a lease that a batch need not renew.
 const FRESH: u32 = 20;
 /// How long after a failed round the next one begins at first.
@@ -129,16 +131,23 @@ impl Replication {
         let mut call = write.call(shared.times, shared.is_publishing());
         let (logs, began) = (&mut self.logs, self.began);
         let fresh = shared.times.lease / FRESH;
+        let mut bytes = 0;
         self.turn.retain(|place| {
             let log = &mut logs[*place];
+            if bytes >= CALL_BYTES {
+                self.is_behind = true;
+                if log.put() {
+                    self.due.push(*place);
+                }
+                return false;
+            }
             let is_writing = log.prepare(began, fresh);
+            self.is_behind |= log.is_behind();
             if is_writing {
-                log.writing().add_to(&mut call);
+                bytes += log.writing().add_to(&mut call);
             }
             is_writing
         });
-        let behind = |place: &usize| self.logs[*place].is_behind();
-        self.is_behind |= self.turn.iter().any(behind);
         if self.turn.is_empty() {
             return Ok(());
         }

@@ -61,6 +61,8 @@ pub(super) struct Replicator {
 
 /// A batch as bytes.
 struct Pending {
+    /// The place before it, and its own.
+    places: (Seq, Seq),
     bytes: Bytes,
     is_end: bool,
 }
@@ -199,13 +201,14 @@ impl Replicator {
             (false, true) => How::Renew,
             (false, false) => How::Add,
         };
-        let batch = self.pending.as_ref();
+        let (batch, read) = (self.pending.as_ref(), self.reader.cursor().seq);
         Writing {
             log: &self.keys.prefix,
             nonce: &self.nonce,
             how,
             epoch: self.epoch,
-            batch: batch.map(|batch| &batch.bytes[..]),
+            places: batch.map_or((read, read), |batch| batch.places),
+            batch: batch.map_or(&[], |batch| &batch.bytes),
         }
     }
 
@@ -300,8 +303,11 @@ impl Replicator {
             aside,
             end,
         };
-        let bytes = batch.encode();
-        Some(Pending { bytes, is_end })
+        Some(Pending {
+            places: (Seq(first.0 - 1), batch.place()),
+            bytes: batch.encode(),
+            is_end,
+        })
     }
 
     /// Begins again behind `top`.

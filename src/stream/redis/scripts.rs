@@ -9,7 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{FromRedisValue, RedisResult, Script, ScriptInvocation};
 
-use super::{batch::Batch, keys::Keys, link::Link, write::Write};
+use super::{
+    batch::Batch,
+    keys::{Keys, parse_place, place},
+    link::Link,
+    write::Write,
+};
 use crate::stream::Seq;
 
 /// Begins a log, in place of another of its name.
@@ -24,31 +29,31 @@ return {'ok'}
 
 /// What there is of a log.
 const LOOK: &str = r"
-local meta = redis.call('HMGET', KEYS[2], 'nonce', 'about', 'grace', 'epoch', 'place')
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'about', 'grace', 'top')
 if not meta[1] then return {redis.call('GET', KEYS[4]) == '1' and 'gone' or 'missing'} end
 local lease = tostring(redis.call('PTTL', KEYS[3]))
-return {'ok', meta[1], meta[2], meta[3], meta[4] or '0', meta[5] or '0', lease}
+return {'ok', meta[1], meta[2], meta[3], meta[4] or '0-0', lease}
 ";
 
-/// Ends a log whose writer is gone, or makes this node its writer. ARGV: nonce, the top's epoch and
-/// number as they are known, the new epoch, place, batch, life in ms, memory of the name in ms, the
+/// Ends a log whose writer is gone, or makes this node its writer. ARGV: nonce, `<epoch>-<place>` of
+/// the top as it is known, the same of the batch, the batch, life in ms, memory of the name in ms, the
 /// node that is its writer now or '', lease in ms.
 const TAKE_OVER: &str = r"
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'leased'} end
-local meta = redis.call('HMGET', KEYS[2], 'nonce', 'epoch', 'place')
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'top')
 if meta[1] ~= ARGV[1] then return {'replaced'} end
-if (meta[2] or '0') ~= ARGV[2] or (meta[3] or '0') ~= ARGV[3] then return {'moved'} end
+if (meta[2] or '0-0') ~= ARGV[2] then return {'moved'} end
 if meta[2] and redis.call('EXISTS', KEYS[1]) == 0 then return {'moved'} end
-redis.call('XADD', KEYS[1], ARGV[4] .. '-' .. ARGV[5], 'b', ARGV[6])
-redis.call('HSET', KEYS[2], 'epoch', ARGV[4], 'place', ARGV[5])
-redis.call('SPUBLISH', KEYS[5], ARGV[6])
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-redis.call('PEXPIRE', KEYS[2], ARGV[7])
-if ARGV[9] == '' then
-  redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
+redis.call('XADD', KEYS[1], ARGV[3], 'b', ARGV[4])
+redis.call('HSET', KEYS[2], 'top', ARGV[3])
+redis.call('SPUBLISH', KEYS[5], ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+if ARGV[7] == '' then
+  redis.call('SET', KEYS[4], '1', 'PX', ARGV[6])
 else
-  redis.call('HSET', KEYS[2], 'node', ARGV[9])
-  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[10])
+  redis.call('HSET', KEYS[2], 'node', ARGV[7])
+  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[8])
 end
 return {'ok'}
 ";
@@ -184,9 +189,9 @@ impl Scripts {
                 nonce: text(&answer, 1)?.to_owned(),
                 about: answer.get(2).ok_or(ScriptError::Answer)?.clone().into(),
                 grace: Duration::from_millis(number(&answer, 3)?),
-                top: (number(&answer, 4)?, Seq(number(&answer, 5)?)),
+                top: parse_place(text(&answer, 4)?).ok_or(ScriptError::Answer)?,
                 // Negative where there is no such key.
-                lease: number(&answer, 6).ok().map(Duration::from_millis),
+                lease: number(&answer, 5).ok().map(Duration::from_millis),
             },
             b"gone" => Seen::Gone,
             b"missing" => Seen::Missing,
@@ -214,8 +219,8 @@ impl Scripts {
             "" => times.retention,
             _ => times.life,
         };
-        call.arg(nonce).arg(top.0).arg(top.1.0);
-        call.arg(batch.epoch).arg(batch.place().0).arg(bytes);
+        call.arg(nonce).arg(place(top));
+        call.arg(place((batch.epoch, batch.place()))).arg(bytes);
         call.arg(millis(life)).arg(millis(times.memory));
         call.arg(node).arg(millis(times.lease));
         Ok(run(link, &call).await?[0] == b"ok")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value, cmd};
+use redis::{Cmd, ErrorKind, RedisResult, RedisWrite, Script, ServerErrorKind, Value, cmd};
 
 use super::{
     link::Link,
@@ -11,53 +11,59 @@ use super::{
 use crate::stream::Seq;
 
 /// For each log adds a batch, or none, and renews the lease. What fails for one is nothing to the
-/// others. A batch tells its epoch, place and first event itself, see [`super::batch`]; the epoch
-/// alone is none.
+/// others. Where the top is the one that the writer knows nothing has to be counted.
 /// ARGV: lease, life, life after the end and memory of the name in ms, 1 if batches are published;
-/// then of each log what its keys begin with, nonce, `add`, `renew` or `end`, and batch.
+/// then of each log what its keys begin with, nonce, `add`, `renew` or `end`, `<epoch>-<place>`
+/// before the batch and of it, and the batch or ''.
 const WRITE: &str = r"
-local function write(log, nonce, how, batch)
-  local meta = redis.call('HMGET', log .. 'meta', 'nonce', 'epoch', 'place', 'cancel', 'grace')
+local function numbers(place)
+  local e, s = string.match(place, '(%d+)-(%d+)')
+  return tonumber(e), tonumber(s)
+end
+local function write(log, nonce, how, before, place, batch)
+  local meta = redis.call('HMGET', log .. 'meta', 'nonce', 'top', 'cancel', 'grace')
   if not meta[1] then
     return redis.call('GET', log .. 'gone') == 'removed' and 'replaced' or 'missing'
   end
   if meta[1] ~= nonce then return 'replaced' end
-  local te, ts = tonumber(meta[2] or 0), tonumber(meta[3] or 0)
-  local epoch = struct.unpack('>I4', batch)
-  if te > epoch then return 'fenced' end
-  local readers
-  if #batch > 4 then
-    local place, first = struct.unpack('>I8I8', batch, 5)
-    if not (te == epoch and ts >= place) then
-      if ts < first - 1 then return string.format('hole %.0f', ts) end
-      if te > 0 and redis.call('EXISTS', log .. 'log') == 0 then
-        redis.call('HDEL', log .. 'meta', 'epoch', 'place')
-        return 'hole 0'
-      end
-      redis.call('XADD', log .. 'log', string.format('%.0f-%.0f', epoch, place), 'b', batch)
-      redis.call('HSET', log .. 'meta', 'epoch', epoch, 'place', place)
-      if ARGV[5] == '1' then readers = redis.call('SPUBLISH', log .. 'live', batch) end
+  local top, is_there, readers = meta[2], batch == '', nil
+  if top and top ~= before then
+    local te, ts = numbers(top)
+    local e, s = numbers(place)
+    local _, last = numbers(before)
+    if te > e then return 'fenced' end
+    is_there = is_there or te == e and ts >= s
+    if not is_there and ts < last then return 'hole ' .. ts end
+  end
+  if not is_there then
+    if not top and string.match(before, '-0$') then
+      redis.call('XADD', log .. 'log', place, 'b', batch)
+    elseif not top or not redis.call('XADD', log .. 'log', 'NOMKSTREAM', place, 'b', batch) then
+      redis.call('HDEL', log .. 'meta', 'top')
+      return 'hole 0'
     end
+    redis.call('HSET', log .. 'meta', 'top', place)
+    if ARGV[5] == '1' then readers = redis.call('SPUBLISH', log .. 'live', batch) end
   end
   if how == 'end' then
     redis.call('PEXPIRE', log .. 'log', ARGV[3])
     redis.call('PEXPIRE', log .. 'meta', ARGV[3])
     redis.call('DEL', log .. 'lease')
     redis.call('SET', log .. 'gone', '1', 'PX', ARGV[4])
-  elseif how == 'renew' or te == 0 then
+  elseif how == 'renew' or not top then
     redis.call('PEXPIRE', log .. 'log', ARGV[2])
     redis.call('PEXPIRE', log .. 'meta', ARGV[2])
     redis.call('SET', log .. 'lease', nonce, 'PX', ARGV[1])
   end
   readers = readers or redis.call('PUBSUB', 'SHARDNUMSUB', log .. 'live')[2]
-  return 'ok ' .. readers .. ' ' .. (meta[4] or 0) .. ' ' .. (meta[5] or 0)
+  return 'ok ' .. readers .. ' ' .. (meta[3] or 0) .. ' ' .. (meta[4] or 0)
 end
 local answers = {}
-for at = 6, #ARGV, 4 do
-  local done, answer = pcall(write, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+for at = 6, #ARGV, 6 do
+  local done, answer = pcall(write, unpack(ARGV, at, at + 5))
   answers[#answers + 1] = done and answer or 'failed'
 end
-return answers
+return table.concat(answers, ',')
 ";
 
 /// What is to be written of one log.
@@ -67,8 +73,10 @@ pub(super) struct Writing<'a> {
     pub(super) nonce: &'a str,
     pub(super) how: How,
     pub(super) epoch: u32,
-    /// A batch of that epoch, if there is one.
-    pub(super) batch: Option<&'a [u8]>,
+    /// The place before the batch, and its own.
+    pub(super) places: (Seq, Seq),
+    /// Empty where only the lease is renewed.
+    pub(super) batch: &'a [u8],
 }
 
 /// What is done beside adding the batch.
@@ -135,10 +143,10 @@ impl Write {
     ) -> Result<Vec<Written>, ScriptError> {
         let answer = self.ask(link, call).await;
         let answer = answer.inspect_err(|_| link.doubt())?;
-        let Value::Array(answers) = answer else {
+        let Value::BulkString(answers) = answer else {
             return Err(ScriptError::Answer);
         };
-        let written = answers.iter().map(written);
+        let written = answers.split(|byte| *byte == b',').map(written);
         let written: Option<Vec<Written>> = written.collect();
         let written = written.filter(|written| written.len() == logs);
         written.ok_or(ScriptError::Answer)
@@ -159,37 +167,71 @@ impl Write {
 }
 
 impl Writing<'_> {
-    /// Adds it to a call.
-    pub(super) fn add_to(&self, call: &mut Cmd) {
+    /// Adds it to a call; how many bytes the batch has.
+    pub(super) fn add_to(&self, call: &mut Cmd) -> usize {
         let how = match self.how {
             How::Add => "add",
             How::Renew => "renew",
             How::End => "end",
         };
         call.arg(self.log).arg(self.nonce).arg(how);
-        call.arg(self.batch.unwrap_or(&self.epoch.to_be_bytes()));
+        for place in [self.places.0, self.places.1] {
+            call.write_arg_fmt(format_args!("{}-{}", self.epoch, place.0));
+        }
+        call.arg(self.batch);
+        self.batch.len()
     }
 }
 
 /// `None` when it is no answer of the script.
-fn written(answer: &Value) -> Option<Written> {
-    let Value::BulkString(answer) = answer else {
-        return None;
-    };
-    let mut words = std::str::from_utf8(answer).ok()?.split(' ');
+fn written(answer: &[u8]) -> Option<Written> {
+    let mut words = answer.split(|byte| *byte == b' ');
     let what = words.next()?;
-    let mut number = || words.next()?.parse().ok();
+    let mut next = || number(words.next()?);
     Some(match what {
-        "ok" => Written::Ok {
-            readers: number()?,
-            is_cancelled: number()? == 1,
-            grace: Duration::from_millis(number()?),
+        b"ok" => Written::Ok {
+            readers: next()?,
+            is_cancelled: next()? == 1,
+            grace: Duration::from_millis(next()?),
         },
-        "hole" => Written::Hole(Seq(number()?)),
-        "missing" => Written::Missing,
-        "fenced" => Written::Fenced,
-        "replaced" => Written::Replaced,
-        "failed" => Written::Failed,
+        b"hole" => Written::Hole(Seq(next()?)),
+        b"missing" => Written::Missing,
+        b"fenced" => Written::Fenced,
+        b"replaced" => Written::Replaced,
+        b"failed" => Written::Failed,
         _ => return None,
     })
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |number, digit| {
+        let digit = char::from(*digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_and_nothing_else() {
+        let ok = Written::Ok {
+            readers: 2,
+            is_cancelled: true,
+            grace: Duration::from_millis(60_000),
+        };
+        assert_eq!(written(b"ok 2 1 60000"), Some(ok));
+        assert_eq!(written(b"hole 17"), Some(Written::Hole(Seq(17))));
+        for other in [
+            &b""[..],
+            b"ok 2 1",
+            b"hole",
+            b"hole -1",
+            b"hole 99999999999999999999",
+            b"OK",
+        ] {
+            assert_eq!(written(other), None);
+        }
+    }
 }
