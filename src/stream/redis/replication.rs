@@ -128,7 +128,7 @@ impl Replication {
         self.open().await?;
         let shared = Arc::clone(&self.shared);
         let write = &shared.scripts.write;
-        let mut call = write.call(shared.times, shared.is_publishing());
+        let mut call = write.call(shared.times, shared.is_publishing(), self.turn.len());
         let (logs, began) = (&mut self.logs, self.began);
         let fresh = shared.times.lease / FRESH;
         let mut bytes = 0;
@@ -220,6 +220,9 @@ impl Replication {
 
     fn end(&mut self, place: usize) {
         let log = self.logs.remove(place);
+        if log.is_due() {
+            self.due.retain(|due| *due != place);
+        }
         self.shared.forget_replicated(log.log(), log.nonce());
     }
 

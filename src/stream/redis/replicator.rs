@@ -166,6 +166,10 @@ impl Replicator {
         may_go
     }
 
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
     /// It is to be looked at; `false` where that is known.
     pub(super) fn put(&mut self) -> bool {
         !std::mem::replace(&mut self.is_due, true)

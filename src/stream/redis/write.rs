@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisResult, RedisWrite, Script, ServerErrorKind, Value, cmd};
+use redis::{Cmd, ErrorKind, RedisResult, RedisWrite, Script, ServerErrorKind, Value};
 
 use super::{
     link::Link,
@@ -66,6 +66,11 @@ end
 return table.concat(answers, ',')
 ";
 
+/// What each log is told with.
+const ARGS: usize = 6;
+/// How many bytes of a call one log takes, mostly.
+const LOG_BYTES: usize = 512;
+
 /// What is to be written of one log.
 pub(super) struct Writing<'a> {
     /// What its keys begin with.
@@ -124,10 +129,10 @@ impl Default for Write {
 }
 
 impl Write {
-    /// A call that writes nothing yet.
-    pub(super) fn call(&self, times: Times, is_published: bool) -> Cmd {
-        let mut call = cmd("EVALSHA");
-        call.arg(self.0.get_hash()).arg(0);
+    /// A call that writes nothing yet, with room for so many logs.
+    pub(super) fn call(&self, times: Times, is_published: bool, logs: usize) -> Cmd {
+        let mut call = Cmd::with_capacity(8 + ARGS * logs, LOG_BYTES * (logs + 1));
+        call.arg("EVALSHA").arg(self.0.get_hash()).arg(0);
         call.arg(millis(times.lease)).arg(millis(times.life));
         call.arg(millis(times.retention)).arg(millis(times.memory));
         call.arg(u8::from(is_published));
