@@ -1,7 +1,8 @@
 FROM rust:1-bookworm AS build
 WORKDIR /tokenfall
 # The dependencies in a layer of their own, built for an empty program: it stays until they change.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY link link
 # Cargo wants to see what it is told of, the bench too.
 RUN mkdir src benches && touch benches/hot_path.rs \
     && echo '//! Empty.' > src/lib.rs && printf '//! Empty.\nfn main() {}\n' > src/main.rs \

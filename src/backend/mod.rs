@@ -5,6 +5,7 @@
 
 mod cache;
 pub mod cassette;
+mod chunk;
 mod error;
 mod frame;
 mod health;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use std::{rc::Rc, sync::Arc};
 
 pub use cache::{CacheSettings, Pace, Share};
+pub use chunk::Chunk;
 pub use error::{BackendError, Refusal};
 pub use health::{Attempt, Health, Readiness};
 pub use router::{Balance, ModelSettings, OnLoss, Route, Router, Target, is_match};
@@ -29,7 +31,7 @@ pub use unary::{Task, UnaryAnswer, UnaryCall};
 pub use yaml::LoadError;
 
 use crate::{
-    openai::{ChatRequest, Facts, Model, Partial},
+    openai::{ChatRequest, Model, Partial},
     wire::Plan,
 };
 
@@ -137,25 +139,6 @@ pub enum Step {
     Chunk(Chunk),
     /// The terminating sentinel.
     Done,
-}
-
-/// A chunk (or a whole completion) as it came, and what was read of it.
-#[derive(Debug, Clone)]
-pub struct Chunk {
-    /// A JSON object.
-    pub json: Bytes,
-    /// What the bookkeeping needs of it.
-    pub facts: Facts,
-    /// The same as an event of the stream, where the backend has written that: its id is the call's.
-    pub event: Option<Bytes>,
-}
-
-impl Chunk {
-    /// A chunk of which this was read.
-    pub fn new(json: Bytes, facts: Facts) -> Self {
-        let event = None;
-        Self { json, facts, event }
-    }
 }
 
 /// How long each part of an answer may take.

@@ -80,7 +80,7 @@ fn is_blank(value: &Value) -> bool {
 /// A chunk without the role that a new answer begins with: this one has begun.
 pub(super) fn without_role(chunk: &Chunk) -> Chunk {
     let without = || {
-        let mut json: Value = serde_json::from_slice(&chunk.json).ok()?;
+        let mut json: Value = serde_json::from_slice(chunk.json()).ok()?;
         for choice in json.get_mut("choices")?.as_array_mut()? {
             if let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) {
                 delta.shift_remove("role")?;
@@ -95,9 +95,9 @@ pub(super) fn without_role(chunk: &Chunk) -> Chunk {
 pub(super) fn with_usage(chunk: &Chunk, usage: &Value) -> Chunk {
     let with = || {
         let own = chunk.facts.usage?.range();
-        let mut json = BytesMut::from(&chunk.json[..own.start]);
+        let mut json = BytesMut::from(&chunk.json()[..own.start]);
         json.extend_from_slice(usage.to_string().as_bytes());
-        json.extend_from_slice(&chunk.json[own.end..]);
+        json.extend_from_slice(&chunk.json()[own.end..]);
         read(json.freeze())
     };
     with().unwrap_or_else(|| chunk.clone())
@@ -153,10 +153,10 @@ mod tests {
     fn the_first_chunk_after_a_seam_has_no_role() {
         let given = r#"{"id":"a","x":1.50,"choices":[{"index":0,"delta":{"role":"assistant","content":"b"}}]}"#;
         let expected = r#"{"id":"a","x":1.5,"choices":[{"index":0,"delta":{"content":"b"}}]}"#;
-        assert_eq!(without_role(&chunk(given)).json, expected);
+        assert_eq!(without_role(&chunk(given)).into_json(), expected);
         // What has none keeps its bytes.
         let given = r#"{"x":1.50,"choices":[{"index":0,"delta":{"content":"b"}}]}"#;
-        assert_eq!(without_role(&chunk(given)).json, given);
+        assert_eq!(without_role(&chunk(given)).into_json(), given);
     }
 
     #[test]
@@ -165,8 +165,8 @@ mod tests {
         let sum = serde_json::json!({"total_tokens": 3});
         let chunk = with_usage(&given, &sum);
         assert_eq!(
-            chunk.json,
-            r#"{"choices":[], "usage":{"total_tokens":3} ,"y":1.50}"#
+            chunk.json(),
+            br#"{"choices":[], "usage":{"total_tokens":3} ,"y":1.50}"#
         );
         assert!(chunk.facts.is_usage_only());
     }

@@ -8,7 +8,7 @@ use super::{Failure, pump::millis};
 use crate::{
     backend::Chunk,
     openai::scan,
-    sse::data_frame,
+    sse::{DATA, FRAME_END, data_frame},
     stream::{Event, Id, Kind, Seq},
 };
 
@@ -48,32 +48,33 @@ impl Framer {
     }
 
     /// A chunk's event.
-    pub(super) fn chunk(&mut self, chunk: &Chunk, seq: Seq) -> Event {
+    pub(super) fn chunk(&mut self, chunk: Chunk, seq: Seq) -> Event {
         let kind = if chunk.facts.is_usage_only() {
             Kind::Usage
         } else {
             Kind::Chunk
         };
-        let frame = match &chunk.event {
-            Some(event) if self.adds_nothing_to(chunk) => event.clone(),
-            Some(_) | None => self.frame(chunk, seq),
+        let event = match self.adds_nothing_to(&chunk) {
+            true => chunk.into_event(),
+            false => Err(chunk),
         };
+        let frame = event.unwrap_or_else(|chunk| self.frame(&chunk, seq));
         Event { kind, frame }
     }
 
     /// The chunk has the completion's id, and nothing else is to be said.
     fn adds_nothing_to(&self, chunk: &Chunk) -> bool {
-        let id = chunk.facts.id.map(|span| &chunk.json[span.range()]);
+        let id = chunk.facts.id.map(|span| &chunk.json()[span.range()]);
         let id = id.and_then(|quoted| quoted.strip_prefix(b"\"")?.strip_suffix(b"\""));
-        id == Some(self.id.as_str().as_bytes()) && !self.has_sequence && self.since.is_none()
+        !self.has_sequence && self.since.is_none() && id == Some(self.id.as_str().as_bytes())
     }
 
     /// A whole completion's only event: JSON without a frame around it.
     pub(super) fn whole(&self, chunk: &Chunk) -> Event {
-        let mut json = BytesMut::with_capacity(chunk.json.len() + 64);
+        let mut json = BytesMut::with_capacity(chunk.json().len() + 64);
         chunk
             .facts
-            .rewrite(&chunk.json, self.id.as_str(), None, &mut json);
+            .rewrite(chunk.json(), self.id.as_str(), None, &mut json);
         Event {
             kind: Kind::Whole,
             frame: json.freeze(),
@@ -103,25 +104,24 @@ impl Framer {
     }
 
     fn frame(&mut self, chunk: &Chunk, seq: Seq) -> Bytes {
-        const PREFIX: &[u8] = b"data: ";
         let sequence = self.has_sequence.then_some(seq.0);
-        self.make_room(chunk.json.len() + AROUND);
+        self.make_room(chunk.json().len() + AROUND);
         let frame = &mut self.room;
         if let Some(since) = self.since {
             frame.put_slice(format!("id: {}\n", millis(since.elapsed())).as_bytes());
         }
         let start = frame.len();
-        frame.put_slice(PREFIX);
+        frame.put_slice(DATA);
         chunk
             .facts
-            .rewrite(&chunk.json, self.id.as_str(), sequence, frame);
+            .rewrite(chunk.json(), self.id.as_str(), sequence, frame);
         // JSON may be laid out over several lines; then each is a `data:` line of its own.
         if memchr2(b'\r', b'\n', &frame[start..]).is_some() {
-            let lines = data_frame(&frame[start + PREFIX.len()..]);
+            let lines = data_frame(&frame[start + DATA.len()..]);
             frame.truncate(start);
             frame.put_slice(&lines);
         } else {
-            frame.put_slice(b"\n\n");
+            frame.put_slice(FRAME_END);
         }
         frame.split().freeze()
     }

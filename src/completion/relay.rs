@@ -19,7 +19,7 @@ use super::{
 use crate::{
     backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, OnLoss, Step, Target},
     openai::Partial,
-    stream::{Event, Kind},
+    stream::{Event, Kind, turn_time},
 };
 
 impl Pump {
@@ -175,7 +175,7 @@ impl Pump {
                 }
             };
             match step {
-                Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
+                Some(Ok(Step::Chunk(chunk))) => self.append(chunk)?,
                 Some(Ok(Step::Done)) => {
                     self.progress.at_done().map_err(truncated)?;
                     return self.flush().map(|()| Some(chunks));
@@ -202,19 +202,19 @@ impl Pump {
         self.flush().map(|()| None)
     }
 
-    pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+    pub(super) fn append(&mut self, chunk: Chunk) -> Result<(), Failure> {
         let facts = &chunk.facts;
         if let Some(error) = facts.error {
-            return Err(Failure::reported(&chunk.json[error.range()]));
+            return Err(Failure::reported(&chunk.json()[error.range()]));
         }
-        let now = Instant::now();
+        let now = turn_time();
         self.progress.note(facts, now);
-        self.account.finished(chunk);
+        self.account.finished(&chunk);
         if facts.has_content {
             self.spoke(now);
         }
         if let Some(usage) = facts.usage {
-            self.account.reported(&chunk.json.slice(usage.range()));
+            self.account.reported(&chunk.part(usage));
             self.keep_aside();
         }
         let has_failed = facts.choice_failed.then(|| {
@@ -224,11 +224,11 @@ impl Pump {
         if facts.is_usage_only() && !self.call.request.includes_usage() {
             return Ok(());
         }
-        if facts.has_content || !self.release.hold(chunk) {
+        if facts.has_content || !self.release.hold(&chunk) {
             let is_seam = matches!(self.release, Release::Joining);
             self.flush()?;
             match (is_seam, facts.usage.is_some()) {
-                (true, _) => self.append_seam(chunk)?,
+                (true, _) => self.append_seam(&chunk)?,
                 (false, true) => self.append_usage(chunk)?,
                 (false, false) => self.append_chunk(chunk)?,
             }
@@ -238,8 +238,11 @@ impl Pump {
 
     /// From here on the answer is this upstream's: what was held back goes out.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        if self.release.is_released() {
+            return Ok(());
+        }
         for chunk in self.release.release(self.account.completion()) {
-            self.append_chunk(&chunk)?;
+            self.append_chunk(chunk)?;
         }
         Ok(())
     }
@@ -249,18 +252,18 @@ impl Pump {
         let last = self.producer.as_ref().map_or(0, |p| p.next_seq().0 - 1);
         self.account.continued(last);
         self.keep_aside();
-        self.append_chunk(&continuation::without_role(chunk))
+        self.append_chunk(continuation::without_role(chunk))
     }
 
     /// The count of tokens: of all that had a part in the answer.
-    fn append_usage(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+    fn append_usage(&mut self, chunk: Chunk) -> Result<(), Failure> {
         match self.account.sum() {
-            Some(sum) => self.append_chunk(&continuation::with_usage(chunk, &sum)),
+            Some(sum) => self.append_chunk(continuation::with_usage(&chunk, &sum)),
             None => self.append_chunk(chunk),
         }
     }
 
-    fn append_chunk(&mut self, chunk: &Chunk) -> Result<(), Failure> {
+    fn append_chunk(&mut self, chunk: Chunk) -> Result<(), Failure> {
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
@@ -270,14 +273,14 @@ impl Pump {
 
     fn append_whole(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         if let Some(error) = chunk.facts.error {
-            return Err(Failure::reported(&chunk.json[error.range()]));
+            return Err(Failure::reported(&chunk.json()[error.range()]));
         }
         if chunk.facts.seen == 0 {
             let message = "The upstream sent a completion without choices.";
             return Err(Failure::new(Code::UpstreamMalformed, message));
         }
         if let Some(usage) = chunk.facts.usage {
-            self.account.reported(&chunk.json.slice(usage.range()));
+            self.account.reported(&chunk.part(usage));
             self.keep_aside();
         }
         self.account.finished(chunk);

@@ -79,7 +79,7 @@ impl Pump {
                 if self.progress.first_content().is_some() || chunk.facts.has_content {
                     pacer.wait(at).await;
                 }
-                self.append(&chunk)?;
+                self.append(chunk)?;
                 Ok(Step::GoesOn)
             }
             Kind::Done => {
@@ -107,7 +107,7 @@ fn failure(event: &Event, joined: &Joined) -> Failure {
     let failure = known.or_else(|| {
         let end = joined.reader.log().end()?;
         let (_, chunk) = read(event)?;
-        Some(Failure::logged(end.label(), chunk.json))
+        Some(Failure::logged(end.label(), chunk.into_json()))
     });
     match failure {
         // Nobody has cancelled this one.

@@ -102,7 +102,7 @@ async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
                 json,
                 standing: None,
                 tokens: usage.and_then(|at| {
-                    let usage = serde_json::from_slice(&answer.body.json[at.range()]).ok()?;
+                    let usage = serde_json::from_slice(&answer.body.json()[at.range()]).ok()?;
                     of_usage(&usage)
                 }),
             })
@@ -127,17 +127,17 @@ async fn ask(route: &Route, call: &UnaryCall) -> Result<Reply, Failure> {
 /// The body as it came, but for a top-level `"error": null`; an error that is one is a failure.
 fn checked(body: &Chunk) -> Result<Bytes, Failure> {
     if let Some(error) = body.facts.error {
-        return Err(Failure::reported(&body.json[error.range()]));
+        return Err(Failure::reported(&body.json()[error.range()]));
     }
     if body.facts.null_error.is_none() {
-        return Ok(body.json.clone());
+        return Ok(body.clone().into_json());
     }
     let facts = Facts {
         // The id names nothing of ours.
         id: None,
         ..body.facts
     };
-    let mut json = BytesMut::with_capacity(body.json.len());
-    facts.rewrite(&body.json, "", None, &mut json);
+    let mut json = BytesMut::with_capacity(body.json().len());
+    facts.rewrite(body.json(), "", None, &mut json);
     Ok(json.freeze())
 }

@@ -46,7 +46,7 @@ pub use moderation::{
 };
 pub use partial::{Continuation, Partial};
 pub use request::{ChatParams, ChatRequest, Destination, MAX_CHOICES, Stop, StreamOptions};
-pub use scan::{Facts, scan};
+pub use scan::{Facts, Span, scan};
 pub use shape::Scanner;
 pub use text::{TextChoice, TextCompletion, TextCompletionView, TextParams};
 pub use text_input::TextInput;

@@ -3,6 +3,11 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::{memchr2, memchr3};
 
+/// What a line of data begins with.
+pub const DATA: &[u8] = b"data: ";
+/// The end of a frame: that of its last line, and a blank one.
+pub const FRAME_END: &[u8] = b"\n\n";
+
 /// A field whose value must stay on one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
@@ -19,8 +24,7 @@ pub struct FieldError(Field);
 
 /// The whole frame of an unnamed event: `data: …`, then a blank line.
 pub fn data_frame(data: &[u8]) -> Bytes {
-    // "data: " and the two line ends.
-    let mut frame = BytesMut::with_capacity(data.len() + 8);
+    let mut frame = BytesMut::with_capacity(DATA.len() + data.len() + FRAME_END.len());
     write_data(&mut frame, data);
     frame.put_u8(b'\n');
     frame.freeze()
@@ -30,7 +34,7 @@ pub fn data_frame(data: &[u8]) -> Bytes {
 pub fn write_data(out: &mut BytesMut, data: &[u8]) {
     let mut rest = data;
     loop {
-        out.put_slice(b"data: ");
+        out.put_slice(DATA);
         let Some(end) = memchr2(b'\r', b'\n', rest) else {
             out.put_slice(rest);
             out.put_u8(b'\n');

@@ -8,5 +8,5 @@ mod encode;
 mod lines;
 
 pub use decode::{DecodeError, Decoder, Event};
-pub use encode::{Field, FieldError, data_frame, write_data, write_field};
+pub use encode::{DATA, FRAME_END, Field, FieldError, data_frame, write_data, write_field};
 pub use lines::Lines;

@@ -39,7 +39,7 @@ pub use settings::{Grace, HeartbeatForm, OnDisconnect, OnDisconnectError, Settin
 pub use shelf::{Listed, Range, Record, Shelf, ShelfLimits};
 pub use store::{Lookup, StoreError, StoreFuture, StreamStore};
 pub use store_settings::{OnUnavailable, StoreKind, StoreSettings};
-pub use turn::{Work, put_off, turns};
+pub use turn::{Work, put_off, turn_time, turns};
 
 #[cfg(test)]
 use self::redis::test_server::TestRedis;

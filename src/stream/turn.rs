@@ -2,7 +2,8 @@
 //!
 //! Waking a task for each event costs more than the event. Where the task that appends runs
 //! under [`turns`], who is woken can put its work off to the end of the turn instead: then everything
-//! that the turn appends is there, and is written at once.
+//! that the turn appends is there, and is written at once. So is the time read once: what a turn
+//! finds has come at one time.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,6 +11,8 @@ use std::{
     pin::pin,
     sync::Arc,
 };
+
+use tokio::time::Instant;
 
 /// The most works that are put off to the end of one turn. Where a log has more readers, the others
 /// are woken as tasks, so that a turn never takes long.
@@ -23,6 +26,8 @@ pub trait Work: Send + Sync {
 
 thread_local! {
     static IS_OPEN: Cell<bool> = const { Cell::new(false) };
+    // Of this turn and its works; None where it was not asked for.
+    static TIME: Cell<Option<Instant>> = const { Cell::new(None) };
     static PUT_OFF: RefCell<Vec<Arc<dyn Work>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -53,6 +58,18 @@ pub fn put_off<W: Work + 'static>(work: Arc<W>) -> Result<(), Arc<W>> {
     })
 }
 
+/// The time, which within a turn and its works stands still from when it is first asked for.
+pub fn turn_time() -> Instant {
+    if let Some(time) = TIME.get() {
+        return time;
+    }
+    let now = Instant::now();
+    if IS_OPEN.get() {
+        TIME.set(Some(now));
+    }
+    now
+}
+
 /// A turn; its end is its drop.
 struct Turn;
 
@@ -68,6 +85,7 @@ impl Drop for Turn {
         IS_OPEN.set(false);
         let mut works = PUT_OFF.take();
         works.drain(..).for_each(Work::work);
+        TIME.set(None);
         // With its room, for the next turn.
         PUT_OFF.set(works);
     }
@@ -124,6 +142,25 @@ mod tests {
         })
         .await;
         assert_eq!(count(&works), MOST);
+    }
+
+    #[tokio::test]
+    async fn a_turn_has_one_time() {
+        let two_times = || {
+            let first = turn_time();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            (first, turn_time())
+        };
+        let (within, later) = turns(async {
+            let within = two_times();
+            tokio::task::yield_now().await;
+            (within, turn_time())
+        })
+        .await;
+        assert_eq!(within.0, within.1);
+        assert!(later > within.1);
+        let outside = two_times();
+        assert!(outside.0 < outside.1);
     }
 
     #[tokio::test]

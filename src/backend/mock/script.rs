@@ -157,6 +157,7 @@ impl Cutter<'_> {
     ) -> Result<Option<&'static str>, TokensError> {
         let split = self.splits.split(&text).await?;
         let text: Rc<str> = text.into();
+        self.pieces.reserve(split.len());
         let mut start = 0;
         for piece in split.iter() {
             if stop.is_some_and(|stop| start >= stop) {

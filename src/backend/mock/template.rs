@@ -6,6 +6,7 @@ use memchr::memmem;
 use crate::{
     backend::Chunk,
     openai::{Facts, scan},
+    sse::{DATA, FRAME_END},
 };
 
 /// What stands in place of the text while the template is made.
@@ -14,14 +15,9 @@ pub(super) const MARK: &str = "\u{e000}the text\u{e001}";
 /// How much room is taken for chunks at once.
 const ROOM: usize = 4096;
 
-/// An event is its JSON between these.
-const DATA: &[u8] = b"data: ";
-const END: &[u8] = b"\n\n";
-/// A text's quotes.
-const AROUND: usize = 2;
-
 /// A chunk without its text, as an event.
 pub(super) struct Template {
+    // With the text's quotes.
     before: Vec<u8>,
     after: Vec<u8>,
     // Of the chunk with its mark; what moves with the text is the closing brace alone.
@@ -39,8 +35,8 @@ impl Template {
         let is_before = facts.id.is_none_or(|id| id.range().end <= at);
         let is_once = memmem::rfind(json, MARK.as_bytes()) == Some(at + 1);
         (is_known == [true; 3] && is_before && is_once).then(|| Self {
-            before: [DATA, &json[..at]].concat(),
-            after: [&json[at + mark.len()..], END].concat(),
+            before: [DATA, &json[..=at]].concat(),
+            after: [&json[at + mark.len() - 1..], FRAME_END].concat(),
             facts,
         })
     }
@@ -48,32 +44,28 @@ impl Template {
     /// The chunk with this text, cut from `room`, where it stands as an event. The text must not be
     /// empty: a chunk that says nothing is no content.
     pub(super) fn fill(&self, text: &str, room: &mut BytesMut) -> Chunk {
-        let least = self.before.len() + self.after.len() + text.len() + AROUND;
+        let least = self.before.len() + self.after.len() + text.len();
         if room.capacity() < least {
             room.reserve(least.max(ROOM));
         }
         room.extend_from_slice(&self.before);
         match text.bytes().any(needs_escape) {
-            false => {
-                room.extend_from_slice(b"\"");
-                room.extend_from_slice(text.as_bytes());
-                room.extend_from_slice(b"\"");
+            false => room.extend_from_slice(text.as_bytes()),
+            true => {
+                // Its own quotes are in its place already.
+                room.truncate(room.len() - 1);
+                // A text can always be written, and the room grows.
+                drop(serde_json::to_writer((&mut *room).writer(), text));
+                room.truncate(room.len() - 1);
             }
-            // A text can always be written, and the room grows.
-            true => drop(serde_json::to_writer(room.writer(), text)),
         }
         room.extend_from_slice(&self.after);
         let event = room.split().freeze();
-        let json = event.slice(DATA.len()..event.len() - END.len());
         let facts = Facts {
-            brace: json.len() - 1,
+            brace: event.len() - DATA.len() - FRAME_END.len() - 1,
             ..self.facts
         };
-        Chunk {
-            json,
-            facts,
-            event: Some(event),
-        }
+        Chunk::of_event(event, facts)
     }
 }
 
@@ -102,9 +94,10 @@ mod tests {
         for text in ["a", " \"quoted\"\\", "\u{1}\n", "🌊 é", "}"] {
             let filled = template.fill(text, &mut room);
             let written = chunk("m", text);
-            assert_eq!(filled.event, Some(crate::sse::data_frame(&written)));
-            assert_eq!(filled.json, written);
+            assert_eq!(filled.json(), written);
             assert_eq!(filled.facts, scan(&written).expect("a chunk"));
+            let event = filled.into_event().expect("an event");
+            assert_eq!(event, crate::sse::data_frame(&written));
         }
     }
 
