@@ -5,6 +5,11 @@
     reason = "readers of a test need no tracking"
 )]
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    task::{Context, Wake},
+};
+
 use bytes::Bytes;
 use tokio::time::sleep;
 
@@ -216,6 +221,30 @@ async fn a_place_that_the_copy_has_not_reached_is_waited_for() {
     assert!(log.reader(at(1, 5)).is_ok());
     log.reached(at(1, 6)).await;
     assert_eq!(log.reader(at(1, 6)).err(), Some(CursorError::Invalid));
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_without_waking_who_reads() {
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let two = Two::start().await;
+    let mut producer = create(&two.a).await;
+    let mut reader = producer.log().reader(Cursor::START).expect("start");
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut events = Vec::new();
+    let polled = reader.poll_batch(&mut Context::from_waker(&waker), &mut events);
+    assert!(polled.is_pending());
+    sleep(two.redis.settings().lease * 2).await;
+    assert!(!producer.log().needs_renewal(), "it was renewed");
+    assert!(!woken.0.load(Relaxed));
+    producer.append(event("a;")).expect("within the limits");
+    assert!(woken.0.load(Relaxed));
 }
 
 #[tokio::test]
