@@ -360,7 +360,11 @@ impl Mirror {
         };
         let shared = &self.shared;
         let replicator = shared.replicator(&self.log, self.nonce.clone());
-        shared.replicate(replicator.leased(opened, shared.times.lease).from(top));
+        shared.replicate(
+            replicator
+                .leased(opened, shared.times.lease)
+                .taking_over(top),
+        );
         let producer = producer.held_to(shared.memory.caps());
         shared.successor.go_on(producer);
     }

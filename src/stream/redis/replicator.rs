@@ -115,7 +115,7 @@ impl Replicator {
     }
 
     /// The same for a log that was taken over at `top`: what is before it is in Redis.
-    pub(super) fn from(mut self, top: Cursor) -> Self {
+    pub(super) fn taking_over(mut self, top: Cursor) -> Self {
         self.epoch = top.epoch;
         self.reader = self.log.observer(top.seq, BATCH_BYTES);
         self
