@@ -16,7 +16,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{
     batch::Batch,
     bell::Bell,
-    keys::Keys,
+    keys::{Keys, place},
     replication::ROUND,
     scripts::Opening,
     write::{How, Writing, Written},
@@ -37,6 +37,8 @@ pub(super) struct Replicator {
     // The bell's.
     waker: Waker,
     reader: Reader,
+    /// The place of the last entry that is there, as it is written in Redis.
+    top: String,
     /// A batch that Redis has not acknowledged.
     pending: Option<Pending>,
     /// Its lease is to be renewed, and its state to be heard.
@@ -61,8 +63,7 @@ pub(super) struct Replicator {
 
 /// A batch as bytes.
 struct Pending {
-    /// The place before it, and its own.
-    places: (Seq, Seq),
+    place: String,
     bytes: Bytes,
     is_end: bool,
 }
@@ -87,6 +88,7 @@ impl Replicator {
         Self {
             keys: Keys::new(log.owner(), log.id()),
             reader: log.observer(Seq(0), BATCH_BYTES),
+            top: place((Cursor::START.epoch, Seq(0))),
             log,
             nonce,
             waker: Waker::from(Arc::clone(&bell)),
@@ -117,7 +119,7 @@ impl Replicator {
     /// The same for a log that was taken over at `top`: what is before it is in Redis.
     pub(super) fn taking_over(mut self, top: Cursor) -> Self {
         self.epoch = top.epoch;
-        self.reader = self.log.observer(top.seq, BATCH_BYTES);
+        self.rewind(top.seq);
         self
     }
 
@@ -205,13 +207,12 @@ impl Replicator {
             (false, true) => How::Renew,
             (false, false) => How::Add,
         };
-        let (batch, read) = (self.pending.as_ref(), self.reader.cursor().seq);
+        let (batch, top) = (self.pending.as_ref(), &self.top[..]);
         Writing {
             log: &self.keys.prefix,
             nonce: &self.nonce,
             how,
-            epoch: self.epoch,
-            places: batch.map_or((read, read), |batch| batch.places),
+            places: (top, batch.map_or(top, |batch| &batch.place)),
             batch: batch.map_or(&[], |batch| &batch.bytes),
         }
     }
@@ -224,9 +225,12 @@ impl Replicator {
                 is_cancelled,
                 grace,
             } => {
-                if self.pending.take().is_some_and(|batch| batch.is_end) {
-                    self.log.serve(Serving::Always);
-                    return Next::Stop;
+                if let Some(batch) = self.pending.take() {
+                    if batch.is_end {
+                        self.log.serve(Serving::Always);
+                        return Next::Stop;
+                    }
+                    self.top = batch.place;
                 }
                 if self.is_renewing {
                     self.is_renewing = false;
@@ -308,7 +312,7 @@ impl Replicator {
             end,
         };
         Some(Pending {
-            places: (Seq(first.0 - 1), batch.place()),
+            place: place((batch.epoch, batch.place())),
             bytes: batch.encode(),
             is_end,
         })
@@ -317,6 +321,7 @@ impl Replicator {
     /// Begins again behind `top`.
     fn rewind(&mut self, top: Seq) {
         self.reader = self.log.observer(top, BATCH_BYTES);
+        self.top = place((self.epoch, top));
         self.pending = None;
         self.aside = None;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisResult, RedisWrite, Script, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 
 use super::{
     link::Link,
@@ -77,9 +77,8 @@ pub(super) struct Writing<'a> {
     pub(super) log: &'a str,
     pub(super) nonce: &'a str,
     pub(super) how: How,
-    pub(super) epoch: u32,
-    /// The place before the batch, and its own.
-    pub(super) places: (Seq, Seq),
+    /// `<epoch>-<number>` before the batch, and its own.
+    pub(super) places: (&'a str, &'a str),
     /// Empty where only the lease is renewed.
     pub(super) batch: &'a [u8],
 }
@@ -180,10 +179,7 @@ impl Writing<'_> {
             How::End => "end",
         };
         call.arg(self.log).arg(self.nonce).arg(how);
-        for place in [self.places.0, self.places.1] {
-            call.write_arg_fmt(format_args!("{}-{}", self.epoch, place.0));
-        }
-        call.arg(self.batch);
+        call.arg(self.places.0).arg(self.places.1).arg(self.batch);
         self.batch.len()
     }
 }
