@@ -25,10 +25,10 @@ fn main() -> io::Result<()> {
 
 /// The linkers of GNU and LLVM take such a script. Others do not, and who has chosen one has said so here.
 fn is_wanted() -> bool {
-    let is = |name: &str, value: &str| env::var(name).is_ok_and(|is| is == value);
-    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let is_usual = env::var_os("RUSTC_LINKER").is_none() && !flags.contains("link");
-    is("CARGO_CFG_TARGET_OS", "linux") && is("PROFILE", "release") && is_usual
+    let is = |name: &str, value: &str| env::var_os(name).is_some_and(|is| is == value);
+    let flags = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let has_own = env::var_os("RUSTC_LINKER").is_some() || flags.to_string_lossy().contains("link");
+    is("CARGO_CFG_TARGET_OS", "linux") && is("PROFILE", "release") && !has_own
 }
 
 fn tell_linker(script: &Path) {

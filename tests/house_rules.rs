@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("wire", &[]),
     ("telemetry", &[]),
     ("metrics", &[]),
-    ("stream", &[]),
+    ("stream", &["sse"]),
     ("access", &["metrics"]),
     ("spans", &["metrics"]),
     (

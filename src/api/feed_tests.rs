@@ -42,7 +42,7 @@ async fn begin() -> (Producer, Arc<Feed>, Socket, TcpStream) {
 fn event(text: &str) -> Event {
     Event {
         kind: Kind::Chunk,
-        frame: Bytes::copy_from_slice(text.as_bytes()),
+        frame: Bytes::copy_from_slice(text.as_bytes()).into(),
     }
 }
 

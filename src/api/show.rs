@@ -67,7 +67,7 @@ pub(super) fn join(events: &mut Vec<Event>, before: Cursor, show: Show) -> Bytes
         && events.len() == 1
         && let Some(event) = events.pop()
     {
-        return event.frame;
+        return event.frame.to_bytes();
     }
     let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len() + 64).sum());
     write(events, before, show, &mut bytes);
@@ -80,18 +80,18 @@ pub(super) fn write(events: &mut Vec<Event>, before: Cursor, show: Show, bytes: 
     for event in events.drain(..) {
         cursor.seq.0 += 1;
         write_lines(bytes, cursor, event.kind, show);
-        bytes.extend_from_slice(&event.frame);
+        event.frame.write_to(bytes);
     }
 }
 
 /// One event's bytes.
 pub(super) fn frame(event: Event, cursor: Cursor, show: Show) -> Bytes {
     if show.is_plain() {
-        return event.frame;
+        return event.frame.to_bytes();
     }
     let mut bytes = BytesMut::with_capacity(event.frame.len() + 64);
     write_lines(&mut bytes, cursor, event.kind, show);
-    bytes.extend_from_slice(&event.frame);
+    event.frame.write_to(&mut bytes);
     bytes.freeze()
 }
 

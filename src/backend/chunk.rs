@@ -1,10 +1,12 @@
 //! What a backend's stream is made of.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::{
-    openai::{Facts, Span},
-    sse::{DATA, FRAME_END},
+    openai::{Facts, Likeness, Span},
+    sse::{DATA, FRAME_END, Frame},
 };
 
 /// A chunk (or a whole completion) as it came, and what was read of it.
@@ -12,57 +14,82 @@ use crate::{
 pub struct Chunk {
     /// What the bookkeeping needs of it.
     pub facts: Facts,
-    // A JSON object, or an event that has one as its only line of data.
-    bytes: Bytes,
-    is_event: bool,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Json(Bytes, Option<Likeness>),
+    // The JSON is its only line of data.
+    Event(Frame),
 }
 
 impl Chunk {
     /// A JSON object of which this was read.
     pub fn new(json: Bytes, facts: Facts) -> Self {
-        Self {
-            facts,
-            bytes: json,
-            is_event: false,
+        let form = Form::Json(json, None);
+        Self { facts, form }
+    }
+
+    /// The same of one that is like others.
+    pub fn like(mut self, likeness: Option<&Likeness>) -> Self {
+        if let Form::Json(_, like) = &mut self.form {
+            *like = likeness.cloned();
         }
+        self
     }
 
     /// An event of the stream, as [`data_frame`](crate::sse::data_frame) writes it, of whose JSON this was read. Its
     /// id is the call's.
-    pub fn of_event(event: Bytes, facts: Facts) -> Self {
-        Self {
-            facts,
-            bytes: event,
-            is_event: true,
-        }
+    pub fn of_event(event: Frame, facts: Facts) -> Self {
+        let form = Form::Event(event);
+        Self { facts, form }
     }
 
     /// The JSON object.
-    pub fn json(&self) -> &[u8] {
-        match self.is_event {
-            true => &self.bytes[DATA.len()..self.bytes.len() - FRAME_END.len()],
-            false => &self.bytes,
+    pub fn json(&self) -> Cow<'_, [u8]> {
+        match &self.form {
+            Form::Json(json, _) => Cow::Borrowed(json),
+            Form::Event(event) => Cow::Owned(json_of(event).into()),
         }
     }
 
     /// A part of the JSON object.
     pub fn part(&self, span: Span) -> Bytes {
-        self.bytes.slice_ref(&self.json()[span.range()])
+        match &self.form {
+            Form::Json(json, _) => json.slice(span.range()),
+            Form::Event(event) => json_of(event).slice(span.range()),
+        }
     }
 
     /// The JSON object alone.
     pub fn into_json(self) -> Bytes {
-        match self.is_event {
-            true => self.bytes.slice_ref(self.json()),
-            false => self.bytes,
+        match self.form {
+            Form::Json(json, _) => json,
+            Form::Event(event) => json_of(&event),
         }
     }
 
-    /// The event, where the backend has written that.
-    pub fn into_event(self) -> Result<Bytes, Self> {
-        match self.is_event {
-            true => Ok(self.bytes),
-            false => Err(self),
+    /// What it is like, if it is like others of its answer.
+    pub fn likeness(&self) -> Option<&Likeness> {
+        match &self.form {
+            Form::Json(_, likeness) => likeness.as_ref(),
+            Form::Event(_) => None,
         }
     }
+
+    /// The event, where the backend has written one with this id.
+    pub fn event_of(&self, id: &str) -> Option<&Frame> {
+        let Form::Event(event) = &self.form else {
+            return None;
+        };
+        let own = event.beginning()[DATA.len()..].get(self.facts.id?.range())?;
+        let own = own.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        (own == id.as_bytes()).then_some(event)
+    }
+}
+
+fn json_of(event: &Frame) -> Bytes {
+    let bytes = event.to_bytes();
+    bytes.slice(DATA.len()..bytes.len() - FRAME_END.len())
 }

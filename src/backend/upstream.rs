@@ -307,7 +307,8 @@ fn step(
         Ok(event) if event.data.trim_ascii() == b"[DONE]" => return Ok(Some(Step::Done)),
         Ok(event) => {
             let facts = scanner.scan(&event.data);
-            return chunk(event.data, facts).map(|chunk| Some(Step::Chunk(chunk)));
+            let chunk = chunk(event.data, facts)?.like(scanner.likeness());
+            return Ok(Some(Step::Chunk(chunk)));
         }
         Err(error) => error,
     };

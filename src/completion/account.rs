@@ -180,7 +180,7 @@ impl Account {
         if let Some(trace) = &mut self.trace
             && chunk.facts.finished != 0
         {
-            trace.finished(chunk.json());
+            trace.finished(&chunk.json());
         }
     }
 

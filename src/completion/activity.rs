@@ -99,7 +99,7 @@ impl Activity {
         let json = serde_json::to_vec(what).unwrap_or_default();
         let event = Event {
             kind: Kind::Chunk,
-            frame: data_frame(&json),
+            frame: data_frame(&json).into(),
         };
         let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = producer.append(event) {

@@ -140,7 +140,7 @@ fn has_content(event: &Event) -> bool {
         Kind::Usage | Kind::Failure | Kind::Done => false,
         Kind::Chunk => {
             let mut decoder = Decoder::new(event.frame.len());
-            decoder.push(event.frame.clone());
+            decoder.push(event.frame.to_bytes());
             let facts = decoder.next().and_then(Result::ok);
             let facts = facts.and_then(|event| scan(&event.data).ok());
             facts.is_some_and(|facts| facts.has_content)

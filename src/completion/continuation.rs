@@ -80,7 +80,7 @@ fn is_blank(value: &Value) -> bool {
 /// A chunk without the role that a new answer begins with: this one has begun.
 pub(super) fn without_role(chunk: &Chunk) -> Chunk {
     let without = || {
-        let mut json: Value = serde_json::from_slice(chunk.json()).ok()?;
+        let mut json: Value = serde_json::from_slice(&chunk.json()).ok()?;
         for choice in json.get_mut("choices")?.as_array_mut()? {
             if let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) {
                 delta.shift_remove("role")?;
@@ -120,7 +120,8 @@ mod tests {
             kind: Kind::Chunk,
             frame: data_frame(
                 format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#).as_bytes(),
-            ),
+            )
+            .into(),
         });
         said(&request, &events.collect::<Vec<_>>())
     }
@@ -165,7 +166,7 @@ mod tests {
         let sum = serde_json::json!({"total_tokens": 3});
         let chunk = with_usage(&given, &sum);
         assert_eq!(
-            chunk.json(),
+            &chunk.json()[..],
             br#"{"choices":[], "usage":{"total_tokens":3} ,"y":1.50}"#
         );
         assert!(chunk.facts.is_usage_only());

@@ -144,7 +144,7 @@ fn of_answer(events: &[Event]) -> Texts {
     for event in events {
         let choices = match event.kind {
             Kind::Chunk => parse(event).ok(),
-            Kind::Whole => serde_json::from_slice::<Map<_, _>>(&event.frame).ok(),
+            Kind::Whole => serde_json::from_slice::<Map<_, _>>(&event.frame.to_bytes()).ok(),
             Kind::Usage | Kind::Failure | Kind::Done => None,
         };
         let choices = choices.and_then(|mut chunk| chunk.remove("choices"));
@@ -228,6 +228,7 @@ mod tests {
         for chunk in chunks {
             let frame = data_frame(chunk.as_bytes());
             let kind = Kind::Chunk;
+            let frame = frame.into();
             producer.append(Event { kind, frame }).expect("room");
         }
         producer.finish([], End::Completed);

@@ -43,7 +43,7 @@ pub(super) fn fold(
                 let chunk = parse(event)?;
                 add_chunk(&mut whole, (&mut choices, form), chunk);
             }
-            Kind::Whole => return serde_json::from_slice(&event.frame).map_err(failed),
+            Kind::Whole => return serde_json::from_slice(&event.frame.to_bytes()).map_err(failed),
             Kind::Failure | Kind::Done => {}
         }
     }
@@ -60,7 +60,7 @@ pub(super) fn fold(
 /// The JSON object of an event.
 pub(super) fn parse(event: &Event) -> Result<Map<String, Value>, FoldError> {
     let mut decoder = Decoder::new(event.frame.len());
-    decoder.push(event.frame.clone());
+    decoder.push(event.frame.to_bytes());
     match decoder.next() {
         Some(Ok(event)) => serde_json::from_slice(&event.data).map_err(failed),
         Some(Err(error)) => Err(failed(error)),
@@ -212,7 +212,7 @@ mod tests {
     fn chunk(json: &str) -> Event {
         Event {
             kind: Kind::Chunk,
-            frame: data_frame(json.as_bytes()),
+            frame: data_frame(json.as_bytes()).into(),
         }
     }
 

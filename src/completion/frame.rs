@@ -1,5 +1,7 @@
 //! The bytes of a log's events: `data: …` and a blank line, written once.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::memchr2;
 use tokio::time::Instant;
@@ -7,8 +9,8 @@ use tokio::time::Instant;
 use super::{Failure, pump::millis};
 use crate::{
     backend::Chunk,
-    openai::scan,
-    sse::{DATA, FRAME_END, data_frame},
+    openai::{Likeness, scan},
+    sse::{DATA, FRAME_END, Frame, Pattern, data_frame},
     stream::{Event, Id, Kind, Seq},
 };
 
@@ -30,6 +32,8 @@ pub(super) struct Framer {
     /// The milliseconds since then stand before every chunk and error, as an `id:`. For logs that
     /// no client reads.
     pub(super) since: Option<Instant>,
+    // What chunks that are like one another have in common as events.
+    pattern: Option<(Likeness, Arc<Pattern>)>,
     // Where the next frames are written.
     room: BytesMut,
     taken: usize,
@@ -42,31 +46,57 @@ impl Framer {
             id,
             has_sequence,
             since: None,
+            pattern: None,
             room: BytesMut::new(),
             taken: 0,
         }
     }
 
     /// A chunk's event.
-    pub(super) fn chunk(&mut self, chunk: Chunk, seq: Seq) -> Event {
+    pub(super) fn chunk(&mut self, chunk: &Chunk, seq: Seq) -> Event {
         let kind = if chunk.facts.is_usage_only() {
             Kind::Usage
         } else {
             Kind::Chunk
         };
-        let event = match self.adds_nothing_to(&chunk) {
-            true => chunk.into_event(),
-            false => Err(chunk),
+        let frame = match self.adds_nothing() {
+            true => match chunk.event_of(self.id.as_str()) {
+                Some(event) => event.clone(),
+                None => self.alike(chunk),
+            },
+            false => self.frame(chunk, seq).into(),
         };
-        let frame = event.unwrap_or_else(|chunk| self.frame(&chunk, seq));
         Event { kind, frame }
     }
 
-    /// The chunk has the completion's id, and nothing else is to be said.
-    fn adds_nothing_to(&self, chunk: &Chunk) -> bool {
-        let id = chunk.facts.id.map(|span| &chunk.json()[span.range()]);
-        let id = id.and_then(|quoted| quoted.strip_prefix(b"\"")?.strip_suffix(b"\""));
-        !self.has_sequence && self.since.is_none() && id == Some(self.id.as_str().as_bytes())
+    /// Chunks have nothing but the completion's id from here.
+    fn adds_nothing(&self) -> bool {
+        !self.has_sequence && self.since.is_none()
+    }
+
+    /// The frame of a chunk, of a pattern where it is like the one before.
+    fn alike(&mut self, chunk: &Chunk) -> Frame {
+        let Some(likeness) = chunk.likeness() else {
+            return self.frame(chunk, Seq(0)).into();
+        };
+        let json = chunk.json();
+        let text = &json[likeness.text.clone()];
+        if let Some((of, pattern)) = &self.pattern
+            && of.is_of(likeness)
+        {
+            return pattern.fill(text);
+        }
+        let frame = self.frame(chunk, Seq(0));
+        let at = DATA.len()
+            + chunk
+                .facts
+                .rewritten(likeness.text.start, self.id.as_str().len());
+        let end = at + text.len();
+        // It is laid out over several lines otherwise.
+        self.pattern = (memchr2(b'\r', b'\n', &json).is_none())
+            .then(|| Pattern::new(frame.slice(..at), frame.slice(end..)))
+            .map(|pattern| (likeness.clone(), pattern));
+        frame.into()
     }
 
     /// A whole completion's only event: JSON without a frame around it.
@@ -74,10 +104,10 @@ impl Framer {
         let mut json = BytesMut::with_capacity(chunk.json().len() + 64);
         chunk
             .facts
-            .rewrite(chunk.json(), self.id.as_str(), None, &mut json);
+            .rewrite(&chunk.json(), self.id.as_str(), None, &mut json);
         Event {
             kind: Kind::Whole,
-            frame: json.freeze(),
+            frame: json.freeze().into(),
         }
     }
 
@@ -91,7 +121,7 @@ impl Framer {
         };
         Event {
             kind: Kind::Failure,
-            frame,
+            frame: frame.into(),
         }
     }
 
@@ -99,7 +129,7 @@ impl Framer {
     pub(super) fn done() -> Event {
         Event {
             kind: Kind::Done,
-            frame: Bytes::from_static(DONE),
+            frame: Bytes::from_static(DONE).into(),
         }
     }
 
@@ -114,7 +144,7 @@ impl Framer {
         frame.put_slice(DATA);
         chunk
             .facts
-            .rewrite(chunk.json(), self.id.as_str(), sequence, frame);
+            .rewrite(&chunk.json(), self.id.as_str(), sequence, frame);
         // JSON may be laid out over several lines; then each is a `data:` line of its own.
         if memchr2(b'\r', b'\n', &frame[start..]).is_some() {
             let lines = data_frame(&frame[start + DATA.len()..]);
@@ -133,3 +163,7 @@ impl Framer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

@@ -33,7 +33,7 @@ mod tests {
             let log = test_log::log(&about);
             let (events, end) = last_words(&log, Seq(7));
             assert_eq!(end.label(), "upstream_lost");
-            let text = |event: Event| String::from_utf8_lossy(&event.frame).into_owned();
+            let text = |event: Event| String::from_utf8_lossy(&event.frame.to_bytes()).into_owned();
             events.into_iter().map(text).collect::<Vec<_>>()
         };
         let streamed = texts(true, true);

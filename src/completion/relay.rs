@@ -175,7 +175,7 @@ impl Pump {
                 }
             };
             match step {
-                Some(Ok(Step::Chunk(chunk))) => self.append(chunk)?,
+                Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
                 Some(Ok(Step::Done)) => {
                     self.progress.at_done().map_err(truncated)?;
                     return self.flush().map(|()| Some(chunks));
@@ -202,14 +202,14 @@ impl Pump {
         self.flush().map(|()| None)
     }
 
-    pub(super) fn append(&mut self, chunk: Chunk) -> Result<(), Failure> {
+    pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let facts = &chunk.facts;
         if let Some(error) = facts.error {
             return Err(Failure::reported(&chunk.json()[error.range()]));
         }
         let now = turn_time();
         self.progress.note(facts, now);
-        self.account.finished(&chunk);
+        self.account.finished(chunk);
         if facts.has_content {
             self.spoke(now);
         }
@@ -224,11 +224,11 @@ impl Pump {
         if facts.is_usage_only() && !self.call.request.includes_usage() {
             return Ok(());
         }
-        if facts.has_content || !self.release.hold(&chunk) {
+        if facts.has_content || !self.release.hold(chunk) {
             let is_seam = matches!(self.release, Release::Joining);
             self.flush()?;
             match (is_seam, facts.usage.is_some()) {
-                (true, _) => self.append_seam(&chunk)?,
+                (true, _) => self.append_seam(chunk)?,
                 (false, true) => self.append_usage(chunk)?,
                 (false, false) => self.append_chunk(chunk)?,
             }
@@ -242,7 +242,7 @@ impl Pump {
             return Ok(());
         }
         for chunk in self.release.release(self.account.completion()) {
-            self.append_chunk(chunk)?;
+            self.append_chunk(&chunk)?;
         }
         Ok(())
     }
@@ -252,18 +252,18 @@ impl Pump {
         let last = self.producer.as_ref().map_or(0, |p| p.next_seq().0 - 1);
         self.account.continued(last);
         self.keep_aside();
-        self.append_chunk(continuation::without_role(chunk))
+        self.append_chunk(&continuation::without_role(chunk))
     }
 
     /// The count of tokens: of all that had a part in the answer.
-    fn append_usage(&mut self, chunk: Chunk) -> Result<(), Failure> {
+    fn append_usage(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         match self.account.sum() {
-            Some(sum) => self.append_chunk(continuation::with_usage(&chunk, &sum)),
+            Some(sum) => self.append_chunk(&continuation::with_usage(chunk, &sum)),
             None => self.append_chunk(chunk),
         }
     }
 
-    fn append_chunk(&mut self, chunk: Chunk) -> Result<(), Failure> {
+    fn append_chunk(&mut self, chunk: &Chunk) -> Result<(), Failure> {
         let Some(producer) = &mut self.producer else {
             return Err(Failure::internal());
         };
@@ -299,12 +299,15 @@ impl Pump {
         while let Some(frame) = frames.next().await {
             self.spoke(Instant::now());
             match is_stream {
-                true => self.append_event(Event { kind, frame })?,
+                true => self.append_event(Event {
+                    kind,
+                    frame: frame.into(),
+                })?,
                 false => whole.extend_from_slice(&frame),
             }
         }
         if !is_stream {
-            let frame = whole.freeze();
+            let frame = whole.freeze().into();
             self.append_event(Event { kind, frame })?;
         }
         self.is_closed = true;

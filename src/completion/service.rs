@@ -336,7 +336,7 @@ impl Started {
             return Err(failure);
         }
         if let Some(whole) = events.iter().find(|event| event.kind == Kind::Whole) {
-            return Ok(whole.frame.clone());
+            return Ok(whole.frame.to_bytes());
         }
         let aside: Option<Value> = self.completion.log.aside().map(parse_aside);
         let usage = aside.as_ref().and_then(|aside| aside.get("usage"));

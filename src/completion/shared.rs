@@ -79,7 +79,7 @@ impl Pump {
                 if self.progress.first_content().is_some() || chunk.facts.has_content {
                     pacer.wait(at).await;
                 }
-                self.append(chunk)?;
+                self.append(&chunk)?;
                 Ok(Step::GoesOn)
             }
             Kind::Done => {

@@ -138,6 +138,6 @@ fn checked(body: &Chunk) -> Result<Bytes, Failure> {
         ..body.facts
     };
     let mut json = BytesMut::with_capacity(body.json().len());
-    facts.rewrite(body.json(), "", None, &mut json);
+    facts.rewrite(&body.json(), "", None, &mut json);
     Ok(json.freeze())
 }

@@ -60,8 +60,8 @@ mod tests {
         drop(unfilled);
         let events = reader.rest().await;
         assert_eq!(log.end(), Some(End::Cancelled));
-        let text = String::from_utf8_lossy(&events[0].frame).into_owned();
+        let text = String::from_utf8_lossy(&events[0].frame.to_bytes()).into_owned();
         assert!(text.contains(r#""code":"cancelled""#), "{text}");
-        assert_eq!(&events[1].frame[..], b"data: [DONE]\n\n");
+        assert_eq!(&events[1].frame.to_bytes()[..], b"data: [DONE]\n\n");
     }
 }

@@ -47,7 +47,7 @@ pub use moderation::{
 pub use partial::{Continuation, Partial};
 pub use request::{ChatParams, ChatRequest, Destination, MAX_CHOICES, Stop, StreamOptions};
 pub use scan::{Facts, Span, scan};
-pub use shape::Scanner;
+pub use shape::{Likeness, Scanner};
 pub use text::{TextChoice, TextCompletion, TextCompletionView, TextParams};
 pub use text_input::TextInput;
 pub use unary::{Params, UnaryRequest};

@@ -90,6 +90,20 @@ impl Facts {
         }
     }
 
+    /// Where [`rewrite`](Self::rewrite) puts what stands at `at`, for an id of so many bytes and without a number.
+    pub fn rewritten(&self, at: usize, id_length: usize) -> usize {
+        let length_before = |span: Option<Span>| {
+            let span = span.map(Span::range).filter(|span| span.end <= at)?;
+            Some(span.len())
+        };
+        let cut = length_before(self.null_error).unwrap_or_default();
+        match length_before(self.id) {
+            // With its quotes.
+            Some(length) => at - cut - length + id_length + 2,
+            None => at - cut,
+        }
+    }
+
     /// Appends `json` to `out` with `id` as its top-level id, `"error": null` cut out and, if
     /// asked for, `"sequence_number"` as its last member.
     ///

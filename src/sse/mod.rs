@@ -5,8 +5,10 @@
 
 mod decode;
 mod encode;
+mod frame;
 mod lines;
 
 pub use decode::{DecodeError, Decoder, Event};
 pub use encode::{DATA, FRAME_END, Field, FieldError, data_frame, write_data, write_field};
+pub use frame::{Frame, Pattern};
 pub use lines::Lines;

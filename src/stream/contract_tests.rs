@@ -116,7 +116,7 @@ fn spec(n: u8) -> Spec {
 fn chunk(text: &str) -> Event {
     Event {
         kind: Kind::Chunk,
-        frame: Bytes::copy_from_slice(text.as_bytes()),
+        frame: Bytes::copy_from_slice(text.as_bytes()).into(),
     }
 }
 
@@ -151,7 +151,7 @@ async fn create_once_there_is_room(store: &dyn StreamStore, n: u8) -> Producer {
 }
 
 fn texts(events: &[Event]) -> String {
-    let text = |event: &Event| String::from_utf8_lossy(&event.frame).into_owned();
+    let text = |event: &Event| String::from_utf8_lossy(&event.frame.to_bytes()).into_owned();
     events.iter().map(text).collect()
 }
 
@@ -186,8 +186,8 @@ async fn limits_admit_what_reaches_them_and_nothing_more() {
         let mut reader = log.reader(Cursor::START).expect("start");
         let (events, end) = (reader.rest().await, log.end());
         assert_eq!(
-            events.last().map(|e| &e.frame[..]),
-            Some(b"error".as_slice()),
+            events.last().map(|e| e.frame.to_bytes()),
+            Some("error".into()),
             "{name}"
         );
         assert_eq!(end, Some(End::Failed("log_too_large".into())), "{name}");

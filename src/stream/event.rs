@@ -1,6 +1,6 @@
 //! What a log is made of.
 
-use bytes::Bytes;
+use crate::sse::Frame;
 
 /// The sort of an event, for readers that name their events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,5 +23,5 @@ pub struct Event {
     /// Its sort.
     pub kind: Kind,
     /// Its bytes on the wire.
-    pub frame: Bytes,
+    pub frame: Frame,
 }

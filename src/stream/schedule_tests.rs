@@ -87,7 +87,11 @@ impl Task {
         let polled = self.reader.poll_batch(&mut context, &mut events);
         for event in &events {
             self.read += 1;
-            assert_eq!(event.frame[..8], self.read.to_be_bytes(), "in order");
+            assert_eq!(
+                event.frame.to_bytes()[..8],
+                self.read.to_be_bytes(),
+                "in order"
+            );
         }
         assert_eq!(self.reader.cursor().seq, Seq(self.read));
         self.is_awake = polled.is_ready();
@@ -159,7 +163,7 @@ impl Schedule {
         frame[..8].copy_from_slice(&self.written.to_be_bytes());
         Event {
             kind: Kind::Chunk,
-            frame: frame.into(),
+            frame: Bytes::from(frame).into(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The bytes of the mock's chunks.
 
-use bytes::BytesMut;
 use serde_json::{Map, Value};
 
 use super::{
@@ -50,8 +49,6 @@ pub(super) struct Render<'a> {
     has_padding: bool,
     // Of each choice, once it has said something; `None` where it has none.
     templates: Vec<Option<Template>>,
-    // What they are filled in in.
-    room: BytesMut,
 }
 
 impl<'a> Render<'a> {
@@ -65,7 +62,6 @@ impl<'a> Render<'a> {
             has_usage: call.request.includes_usage(),
             has_padding: options.and_then(|o| o.include_obfuscation) == Some(true),
             templates: Vec::new(),
-            room: BytesMut::new(),
         }
     }
 
@@ -86,7 +82,7 @@ impl<'a> Render<'a> {
             self.templates.push(Template::of(&json));
         }
         let template = self.templates.get(index as usize)?.as_ref();
-        template.map(|template| template.fill(piece.text(), &mut self.room))
+        template.map(|template| template.fill(piece.text()))
     }
 
     /// What some servers send before anything else.

@@ -1,25 +1,22 @@
 //! Chunks that differ in nothing but their text: written and read once, then filled in.
 
-use bytes::{BufMut, BytesMut};
+use std::sync::Arc;
+
 use memchr::memmem;
 
 use crate::{
     backend::Chunk,
     openai::{Facts, scan},
-    sse::{DATA, FRAME_END},
+    sse::{DATA, FRAME_END, Pattern},
 };
 
 /// What stands in place of the text while the template is made.
 pub(super) const MARK: &str = "\u{e000}the text\u{e001}";
 
-/// How much room is taken for chunks at once.
-const ROOM: usize = 4096;
-
 /// A chunk without its text, as an event.
 pub(super) struct Template {
-    // With the text's quotes.
-    before: Vec<u8>,
-    after: Vec<u8>,
+    // Around the text's quotes.
+    pattern: Arc<Pattern>,
     // Of the chunk with its mark; what moves with the text is the closing brace alone.
     facts: Facts,
 }
@@ -35,32 +32,24 @@ impl Template {
         let is_before = facts.id.is_none_or(|id| id.range().end <= at);
         let is_once = memmem::rfind(json, MARK.as_bytes()) == Some(at + 1);
         (is_known == [true; 3] && is_before && is_once).then(|| Self {
-            before: [DATA, &json[..=at]].concat(),
-            after: [&json[at + mark.len() - 1..], FRAME_END].concat(),
+            pattern: Pattern::new(
+                [DATA, &json[..=at]].concat().into(),
+                [&json[at + mark.len() - 1..], FRAME_END].concat().into(),
+            ),
             facts,
         })
     }
 
-    /// The chunk with this text, cut from `room`, where it stands as an event. The text must not be
-    /// empty: a chunk that says nothing is no content.
-    pub(super) fn fill(&self, text: &str, room: &mut BytesMut) -> Chunk {
-        let least = self.before.len() + self.after.len() + text.len();
-        if room.capacity() < least {
-            room.reserve(least.max(ROOM));
-        }
-        room.extend_from_slice(&self.before);
-        match text.bytes().any(needs_escape) {
-            false => room.extend_from_slice(text.as_bytes()),
+    /// The chunk with this text, as an event. The text must not be empty: a chunk that says nothing is no
+    /// content.
+    pub(super) fn fill(&self, text: &str) -> Chunk {
+        let event = match text.bytes().any(needs_escape) {
+            false => self.pattern.fill(text.as_bytes()),
             true => {
-                // Its own quotes are in its place already.
-                room.truncate(room.len() - 1);
-                // A text can always be written, and the room grows.
-                drop(serde_json::to_writer((&mut *room).writer(), text));
-                room.truncate(room.len() - 1);
+                let quoted = serde_json::Value::from(text).to_string();
+                self.pattern.fill(&quoted.as_bytes()[1..quoted.len() - 1])
             }
-        }
-        room.extend_from_slice(&self.after);
-        let event = room.split().freeze();
+        };
         let facts = Facts {
             brace: event.len() - DATA.len() - FRAME_END.len() - 1,
             ..self.facts
@@ -90,14 +79,14 @@ mod tests {
     #[test]
     fn what_is_filled_in_is_what_would_have_been_written_and_read() {
         let template = Template::of(&chunk("m", MARK)).expect("a template");
-        let mut room = BytesMut::new();
         for text in ["a", " \"quoted\"\\", "\u{1}\n", "🌊 é", "}"] {
-            let filled = template.fill(text, &mut room);
+            let filled = template.fill(text);
             let written = chunk("m", text);
-            assert_eq!(filled.json(), written);
+            assert_eq!(&filled.json()[..], written);
             assert_eq!(filled.facts, scan(&written).expect("a chunk"));
-            let event = filled.into_event().expect("an event");
-            assert_eq!(event, crate::sse::data_frame(&written));
+            let event = filled.event_of("chatcmpl-1").expect("an event");
+            assert_eq!(event.to_bytes(), crate::sse::data_frame(&written));
+            assert!(filled.event_of("chatcmpl-2").is_none());
         }
     }
 

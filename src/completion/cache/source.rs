@@ -14,7 +14,7 @@ use crate::{
 pub(in crate::completion) fn read(event: &Event) -> Option<(Duration, Chunk)> {
     // The fields around the chunk come on top of its own bytes, which were held to a limit.
     let mut decoder = Decoder::new(event.frame.len());
-    decoder.push(event.frame.clone());
+    decoder.push(event.frame.to_bytes());
     let event = decoder.next()?.ok()?;
     let millis = std::str::from_utf8(&event.last_id).ok()?.parse().ok()?;
     let facts = scan(&event.data).ok()?;

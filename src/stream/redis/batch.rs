@@ -45,7 +45,8 @@ impl Batch {
         out.put_u32(length(self.events.len()));
         for event in &self.events {
             out.put_u8(kind_code(event.kind));
-            put(&mut out, Some(&event.frame));
+            out.put_u32(length(event.frame.len()));
+            event.frame.write_to(&mut out);
         }
         put(&mut out, self.aside.as_deref());
         put(
@@ -65,6 +66,7 @@ impl Batch {
         for _ in 0..count {
             let kind = kind_of(bytes.try_get_u8().ok()?)?;
             let frame = take(&mut bytes)??;
+            let frame = frame.into();
             events.push(Event { kind, frame });
         }
         let aside = take(&mut bytes)?;
@@ -160,7 +162,7 @@ mod tests {
         ];
         let event = |kind| Event {
             kind,
-            frame: Bytes::from_static("data: é\n\n".as_bytes()),
+            frame: Bytes::from_static("data: é\n\n".as_bytes()).into(),
         };
         Batch {
             epoch: 3,

@@ -70,7 +70,7 @@ pub(super) fn at(epoch: u32, seq: u64) -> Cursor {
 pub(super) fn event(text: &str) -> Event {
     Event {
         kind: Kind::Chunk,
-        frame: Bytes::copy_from_slice(text.as_bytes()),
+        frame: Bytes::copy_from_slice(text.as_bytes()).into(),
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn found(store: &RedisStore) -> Arc<Log> {
 fn text(events: &[Event]) -> String {
     let texts = events
         .iter()
-        .map(|e| String::from_utf8_lossy(&e.frame).into_owned());
+        .map(|e| String::from_utf8_lossy(&e.frame.to_bytes()).into_owned());
     texts.collect()
 }
 

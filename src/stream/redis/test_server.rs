@@ -64,7 +64,7 @@ fn last_words() -> Arc<dyn Successor> {
         let text = format!("{} was lost at {};", log.id(), first.0);
         let event = |kind, text: &str| Event {
             kind,
-            frame: text.to_owned().into(),
+            frame: bytes::Bytes::from(text.to_owned()).into(),
         };
         let events = vec![event(Kind::Failure, &text), event(Kind::Done, "done")];
         (events, End::Failed("upstream_lost".into()))
