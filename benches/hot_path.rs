@@ -85,7 +85,7 @@ fn log() -> (Arc<Log>, Producer) {
 fn event() -> Event {
     Event {
         kind: Kind::Chunk,
-        frame: data_frame(CHUNK),
+        frame: data_frame(CHUNK).into(),
     }
 }
 

@@ -41,6 +41,7 @@ mod trace;
 mod unary;
 mod unfilled;
 mod view;
+mod when_woken;
 
 pub use crate::backend::{Credentials, Task, UnaryCall};
 pub use about::About;

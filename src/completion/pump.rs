@@ -4,9 +4,9 @@
 //! client that leaves, a stop of the server, a panic, a lost task), [`Pump::finish`] runs
 //! exactly once and the log ends in a way that is told.
 
-use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
 use tokio::{
     select,
     time::{Instant, sleep, timeout},
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Clock, Code, Failure, Shared, account::Account, cache::Fingerprint, demand::of_usage,
-    frame::Framer, progress::Progress, release::Release, stored::Kept, view,
+    frame::Framer, progress::Progress, release::Release, stored::Kept, view, when_woken::WhenWoken,
 };
 use crate::{
     access::Reservation,
@@ -111,13 +111,14 @@ impl Pump {
         let total = self.route.clocks.total;
         let outcome = {
             let relay = AssertUnwindSafe(self.relay()).catch_unwind();
-            // Of a set, that it is polled when it was woken itself and not with every chunk.
-            let mut stop = FuturesUnordered::from_iter([stop(&log, &stopping, total)]);
+            // Not looked at with every chunk.
+            let stop = pin!(stop(&log, &stopping, total));
+            let stop = WhenWoken::new(stop);
             select! {
                 // The answer's own end wins over a clock that runs out beside it.
                 biased;
                 outcome = relay => outcome.unwrap_or_else(|_| Err(Failure::internal())),
-                Some(failure) = stop.next() => Err(failure),
+                failure = stop => Err(failure),
             }
         };
         let (result, rest) = match outcome {

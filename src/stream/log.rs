@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use slab::Slab;
+use smallvec::SmallVec;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -258,13 +259,9 @@ impl Log {
         let before = std::mem::replace(&mut state.serving, serving);
         // Who may read already waits for nothing but events.
         let is_barring = matches!(before, Serving::Until(until) if Instant::now() >= until);
-        if !is_barring && serving != Serving::Never {
-            return;
+        if is_barring || serving == Serving::Never {
+            wake(state);
         }
-        let mut wakers = Vec::new();
-        state.take_wakers(&mut wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Somebody has the log in hand and may begin to read: it is vacant only from now on.
@@ -400,9 +397,13 @@ impl State {
             budget.give_back(bytes);
         }
     }
+}
 
-    pub(super) fn take_wakers(&mut self, to: &mut Vec<Waker>) {
-        let waiting = self.readers.iter_mut();
-        to.extend(waiting.filter_map(|(_, waker)| waker.take()));
-    }
+/// Wakes who waits, after the lock is released: they would queue on it.
+pub(super) fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.readers.iter_mut();
+    // Most logs have one reader.
+    let woken: SmallVec<[Waker; 2]> = waiting.filter_map(|(_, waker)| waker.take()).collect();
+    drop(state);
+    woken.into_iter().for_each(Waker::wake);
 }

@@ -1,11 +1,14 @@
 //! The writing end of a log.
 
-use std::{sync::Arc, task::Waker};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{AppendError, Caps, End, Event, Kind, Log, Seq, log::EVENT_OVERHEAD};
+use super::{
+    AppendError, Caps, End, Event, Kind, Log, Seq,
+    log::{EVENT_OVERHEAD, wake},
+};
 
 /// The one handle that may write a log.
 pub struct Producer {
@@ -13,8 +16,6 @@ pub struct Producer {
     caps: Caps,
     // What the next event gets: nobody else appends.
     next: Seq,
-    // Who is woken by the append under way; kept for its room.
-    woken: Vec<Waker>,
     on_end: Option<OnEnd>,
 }
 
@@ -28,7 +29,6 @@ impl Producer {
             caps: log.caps,
             next,
             log,
-            woken: Vec::new(),
             on_end: Some(Box::new(on_end)),
         }
     }
@@ -70,10 +70,7 @@ impl Producer {
         }
         state.push(event, &self.log.budget);
         self.next.0 += 1;
-        state.take_wakers(&mut self.woken);
-        // Wake after the lock is released, or woken readers queue on it.
-        drop(state);
-        self.woken.drain(..).for_each(Waker::wake);
+        wake(state);
         Ok(())
     }
 
@@ -103,9 +100,7 @@ impl Producer {
         }
         state.end = Some(end);
         state.ended_at = Some(Instant::now());
-        state.take_wakers(&mut self.woken);
-        drop(state);
-        self.woken.drain(..).for_each(Waker::wake);
+        wake(state);
         if let Some(on_end) = self.on_end.take() {
             on_end(&self.log);
         }

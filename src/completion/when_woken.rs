@@ -1,0 +1,115 @@
+//! A future that is polled when it was woken itself, not with all else its task waits for.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use futures_util::task::{ArcWake, waker};
+
+/// Waits for `future`, and looks at it only when it has something to say.
+pub(super) struct WhenWoken<F> {
+    future: F,
+    bell: Arc<Bell>,
+    // Whom the bell wakes.
+    task: Option<Waker>,
+}
+
+struct Bell {
+    has_rung: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl<F: Future + Unpin> WhenWoken<F> {
+    pub(super) fn new(future: F) -> Self {
+        Self {
+            future,
+            bell: Arc::new(Bell {
+                // For the first time.
+                has_rung: AtomicBool::new(true),
+                task: Mutex::default(),
+            }),
+            task: None,
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for WhenWoken<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        if !this
+            .task
+            .as_ref()
+            .is_some_and(|task| task.will_wake(cx.waker()))
+        {
+            this.task = Some(cx.waker().clone());
+            *this.bell.task() = this.task.clone();
+        }
+        // Only after the task is known to it, or it would ring for nobody.
+        if !this.bell.has_rung.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        // Takes up all that was done before any ring until now.
+        this.bell.has_rung.swap(false, Ordering::AcqRel);
+        let waker = waker(Arc::clone(&this.bell));
+        Pin::new(&mut this.future).poll(&mut Context::from_waker(&waker))
+    }
+}
+
+impl Bell {
+    fn task(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+        // Nothing that panics runs under the lock.
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ArcWake for Bell {
+    fn wake_by_ref(bell: &Arc<Self>) {
+        bell.has_rung.store(true, Ordering::Release);
+        let task = bell.task().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn it_is_polled_at_first_and_when_it_was_woken() {
+        let (sender, mut receiver) = oneshot::channel();
+        let mut polls = 0;
+        let mut future = WhenWoken::new(poll_fn(|cx| {
+            polls += 1;
+            Pin::new(&mut receiver).poll(cx)
+        }));
+        for _ in 0..3 {
+            assert!(futures_util::poll!(&mut future).is_pending());
+        }
+        sender.send("woken").expect("somebody waits");
+        assert_eq!(future.await, Ok("woken"));
+        assert_eq!(polls, 2);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_it_is_woken() {
+        let (sender, receiver) = oneshot::channel();
+        let send = async {
+            tokio::task::yield_now().await;
+            sender.send(()).expect("somebody waits");
+        };
+        let (received, ()) = tokio::join!(WhenWoken::new(receiver), send);
+        assert_eq!(received, Ok(()));
+    }
+}
