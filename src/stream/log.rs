@@ -256,8 +256,12 @@ impl Log {
         if state.serving == Serving::Never {
             return;
         }
-        state.serving = serving;
-        wake(state);
+        let before = std::mem::replace(&mut state.serving, serving);
+        // Who may read already waits for nothing but events.
+        let is_barring = matches!(before, Serving::Until(until) if Instant::now() >= until);
+        if is_barring || serving == Serving::Never {
+            wake(state);
+        }
     }
 
     /// Somebody has the log in hand and may begin to read: it is vacant only from now on.

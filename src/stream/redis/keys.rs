@@ -1,7 +1,7 @@
 //! The names of the keys of a log, or of a shelf. They share a hash tag, so that one script may
 //! use them all.
 
-use crate::stream::{Id, Owner};
+use crate::stream::{Id, Owner, Seq};
 
 /// What every key of ours begins with.
 const PREFIX: &str = "tf:";
@@ -11,6 +11,8 @@ const PREFIX: &str = "tf:";
 pub(super) struct Keys {
     /// `<owner>:<id>`, by which nodes speak of the log to each other.
     pub(super) name: String,
+    /// What all of them begin with.
+    pub(super) prefix: String,
     /// The stream of its batches.
     pub(super) log: String,
     /// A hash: who writes it, and what is asked of the writer.
@@ -26,13 +28,15 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(owner: Owner, id: &Id) -> Self {
         let name = format!("{:032x}:{id}", u128::from_be_bytes(owner.0));
-        let key = |kind: &str| format!("{PREFIX}{{{name}}}:{kind}");
+        let prefix = format!("{PREFIX}{{{name}}}:");
+        let key = |kind: &str| format!("{prefix}{kind}");
         Self {
             log: key("log"),
             meta: key("meta"),
             lease: key("lease"),
             gone: key("gone"),
             live: key("live"),
+            prefix,
             name,
         }
     }
@@ -83,6 +87,17 @@ pub(super) fn parse_name(name: &str) -> Option<(Owner, Id)> {
     Some((Owner(owner.to_be_bytes()), Id::parse(id).ok()?))
 }
 
+/// How an entry is named: `<epoch>-<number>`.
+pub(super) fn place((epoch, seq): (u32, Seq)) -> String {
+    format!("{epoch}-{}", seq.0)
+}
+
+/// What such a name says.
+pub(super) fn parse_place(place: &str) -> Option<(u32, Seq)> {
+    let (epoch, seq) = place.split_once('-')?;
+    Some((epoch.parse().ok()?, Seq(seq.parse().ok()?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +112,6 @@ mod tests {
         }
         assert_eq!(parse_name(&keys.name), Some((owner, id)));
         assert_eq!(parse_name("x:y"), None);
+        assert_eq!(parse_place(&place((2, Seq(3)))), Some((2, Seq(3))));
     }
 }

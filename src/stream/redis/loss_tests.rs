@@ -158,6 +158,43 @@ async fn redis_may_go_away_and_come_back_empty() {
 }
 
 #[tokio::test]
+async fn what_redis_refuses_of_one_log_holds_up_no_other_and_is_filled_again() {
+    let two = Two::start().await;
+    let mut one = create(&two.a).await;
+    one.append(event("a;")).expect("within the limits");
+    let mut there = found(&two.b).await.reader(Cursor::START).expect("start");
+    assert_eq!(read_to(&mut there, 1).await, "a;");
+    let key = keys::Keys::new(OWNER, &id()).log;
+    let mut redis = two.a.shared.link.connection().expect("a connection");
+    let set = redis::cmd("SET").arg(&key).arg("no stream").take();
+    set.exec_async(&mut redis).await.expect("an answer");
+    one.append(event("b;")).expect("within the limits");
+    let (spec, name) = (spec(SOON), Id::new("log-", [2; 16]));
+    let other = Spec {
+        id: name.clone(),
+        ..spec
+    };
+    let mut other = two.a.create(other).await.expect("room");
+    for _ in 0..5 {
+        other.append(event("x;")).expect("within the limits");
+        sleep(Duration::from_millis(30)).await;
+    }
+    other.finish([], End::Completed);
+    let Ok(Lookup::Found(other)) = two.b.find(OWNER, &name).await else {
+        panic!("not there");
+    };
+    let mut other = other.reader(Cursor::START).expect("start");
+    assert_eq!(rest(&mut other).await, "x;x;x;x;x;");
+    let del = redis::cmd("DEL").arg(&key).take();
+    del.exec_async(&mut redis).await.expect("an answer");
+    one.finish([event("c;")], End::Completed);
+    assert_eq!(rest(&mut there).await, "b;c;");
+    let third = two.redis.node(&settings()).await;
+    let mut again = found(&third).await.reader(Cursor::START).expect("start");
+    assert_eq!(rest(&mut again).await, "a;b;c;");
+}
+
+#[tokio::test]
 async fn without_redis_new_streams_may_be_served_unshared_and_are_shared_later() {
     let mut two = Two::start().await;
     let stream = settings();

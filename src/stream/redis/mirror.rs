@@ -8,15 +8,15 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use redis::{FromRedisValue, RedisResult, Value, cmd};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     time::Instant,
 };
 
 use super::{
-    Replicator, Shared,
+    Shared,
     batch::Batch,
-    keys::Keys,
-    scripts::{Entry, ScriptError, Seen, Taking, millis},
+    keys::{Keys, place},
+    scripts::{ScriptError, Seen, Taking, millis},
     shared::LINGER,
 };
 use crate::stream::{Cursor, End, Log, Producer, Seq};
@@ -242,7 +242,7 @@ impl Mirror {
     async fn range(&mut self) -> Result<Vec<Bytes>, ScriptError> {
         let link = &self.shared.link;
         let mut connection = link.connection().ok_or(ScriptError::Unreachable)?;
-        let from = format!("({}-{}", self.top.0, self.top.1.0);
+        let from = format!("({}", place(self.top));
         let mut range = cmd("XRANGE");
         range.arg(&self.keys.log).arg(from).arg("+");
         range.arg("COUNT").arg(RANGE);
@@ -319,31 +319,24 @@ impl Mirror {
             aside: None,
             end,
         };
-        let entry = Entry {
-            epoch: batch.epoch,
-            first,
-            place: batch.place(),
-            bytes: batch.encode(),
-            is_end: !goes_on,
-            is_published: true,
-        };
+        let bytes = batch.encode();
         let shared = Arc::clone(&self.shared);
         let taking = Taking {
             nonce: &self.nonce,
             top: self.top,
-            entry: &entry,
+            batch: &batch,
+            bytes: &bytes,
             node: if goes_on { &shared.node } else { "" },
         };
-        let times = shared.times_of(!goes_on);
         let asked = Instant::now();
         let taken = shared
             .scripts
-            .take_over(&shared.link, &self.keys, taking, times)
+            .take_over(&shared.link, &self.keys, taking, shared.times)
             .await;
         match taken {
             Ok(true) => {
                 tracing::warn!(completion.id = %self.log.id(), goes_on, "its node is lost");
-                self.apply(entry.bytes)?;
+                self.apply(bytes)?;
                 if goes_on {
                     self.go_on(asked);
                 }
@@ -361,15 +354,17 @@ impl Mirror {
             return;
         };
         self.is_heir = true;
-        let nudge = Arc::new(Notify::new());
-        let (shared, log) = (Arc::clone(&self.shared), Arc::clone(&self.log));
-        shared.put_replicated(&log, &self.nonce, &nudge);
-        let own = (self.nonce.clone(), nudge);
-        let replicator = Replicator::new(Arc::clone(&shared), log, own, Some(opened));
-        shared.replicate(replicator.taking_over(Cursor {
+        let top = Cursor {
             epoch: self.top.0,
             seq: self.top.1,
-        }));
+        };
+        let shared = &self.shared;
+        let replicator = shared.replicator(&self.log, self.nonce.clone());
+        shared.replicate(
+            replicator
+                .leased(opened, shared.times.lease)
+                .taking_over(top),
+        );
         let producer = producer.held_to(shared.memory.caps());
         shared.successor.go_on(producer);
     }

@@ -1,29 +1,33 @@
 //! Logs that several nodes share, in Redis 7 or Valkey (PROTOCOL, section 4).
 //!
 //! On every node readers read a log in memory. Where the log is written it is the real one, and
-//! a [`replicator`] copies it to Redis; elsewhere it is a copy that a [`mirror`] keeps up to date
-//! from there. Start at those two; what must happen in one step is in [`scripts`].
+//! [`replication`] copies it to Redis; elsewhere it is a copy that a [`mirror`] keeps up to date
+//! from there. Start at those two; what must happen in one step is in [`scripts`] and [`write`].
 
 mod batch;
+mod bell;
 mod keys;
 mod link;
 mod mirror;
+mod replication;
 mod replicator;
 mod scripts;
 mod shared;
 mod shelf;
+mod write;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use redis::aio::MultiplexedConnection;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     time::{Instant, timeout},
 };
 
 use keys::{Keys, node_channel};
 use link::Link;
 use mirror::Mirror;
+use replication::Replication;
 use replicator::Replicator;
 use scripts::{Opening, ScriptError, Seen};
 use shared::Shared;
@@ -68,6 +72,7 @@ impl RedisStore {
         let shared = Arc::new(Shared::new(settings, stream, successor, tell)?);
         let (keeper, every) = (Arc::clone(&shared), settings.poll);
         shared.spawn(async move { keeper.link.keep(every).await });
+        shared.spawn(Replication::new(Arc::clone(&shared)).run());
         let listener = Arc::clone(&shared);
         shared.spawn(async move {
             while let Some(message) = told.recv().await {
@@ -184,16 +189,14 @@ impl StreamStore for RedisStore {
             {
                 opened = self.open(&spec, &nonce).await;
             }
-            let opened = opened.ok();
-            if opened.is_none() && self.on_unavailable == OnUnavailable::Refuse {
+            if opened.is_err() && self.on_unavailable == OnUnavailable::Refuse {
                 return Err(StoreError::Unavailable);
             }
             let producer = self.shared.memory.create(spec).await?;
-            let log = Arc::clone(producer.log());
-            let nudge = Arc::new(Notify::new());
-            self.shared.put_replicated(&log, &nonce, &nudge);
-            let shared = Arc::clone(&self.shared);
-            let replicator = Replicator::new(shared, log, (nonce, nudge), opened);
+            let mut replicator = self.shared.replicator(producer.log(), nonce);
+            if let Ok(opened) = opened {
+                replicator = replicator.leased(opened, self.shared.times.lease);
+            }
             self.shared.replicate(replicator);
             Ok(producer)
         })

@@ -5,6 +5,11 @@
     reason = "readers of a test need no tracking"
 )]
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    task::{Context, Wake},
+};
+
 use bytes::Bytes;
 use tokio::time::sleep;
 
@@ -146,6 +151,36 @@ async fn every_cut_is_read_on_at_another_node() {
 }
 
 #[tokio::test]
+async fn more_logs_than_go_into_one_round_are_all_copied() {
+    let two = Two::start().await;
+    let ids: Vec<Id> = (0..600u128)
+        .map(|n| Id::new("log-", n.to_be_bytes()))
+        .collect();
+    let mut producers = Vec::new();
+    for id in &ids {
+        let spec = Spec {
+            id: id.clone(),
+            ..spec(SOON)
+        };
+        producers.push(two.a.create(spec).await.expect("room"));
+    }
+    for producer in &mut producers {
+        producer.append(event("a;")).expect("within the limits");
+    }
+    for producer in producers {
+        producer.finish([event("b;")], End::Completed);
+    }
+    timeout(SOON, two.a.settle()).await.expect("in time");
+    for id in &ids {
+        let Ok(Lookup::Found(log)) = two.b.find(OWNER, id).await else {
+            panic!("{id} is not there");
+        };
+        let mut reader = log.reader(Cursor::START).expect("start");
+        assert_eq!(rest(&mut reader).await, "a;b;");
+    }
+}
+
+#[tokio::test]
 async fn readers_that_attach_elsewhere_while_the_log_grows_miss_and_repeat_nothing() {
     let two = Two::start().await;
     let two = Arc::new(two);
@@ -186,6 +221,30 @@ async fn a_place_that_the_copy_has_not_reached_is_waited_for() {
     assert!(log.reader(at(1, 5)).is_ok());
     log.reached(at(1, 6)).await;
     assert_eq!(log.reader(at(1, 6)).err(), Some(CursorError::Invalid));
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_without_waking_who_reads() {
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let two = Two::start().await;
+    let mut producer = create(&two.a).await;
+    let mut reader = producer.log().reader(Cursor::START).expect("start");
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut events = Vec::new();
+    let polled = reader.poll_batch(&mut Context::from_waker(&waker), &mut events);
+    assert!(polled.is_pending());
+    sleep(two.redis.settings().lease * 2).await;
+    assert!(!producer.log().needs_renewal(), "it was renewed");
+    assert!(!woken.0.load(Relaxed));
+    producer.append(event("a;")).expect("within the limits");
+    assert!(woken.0.load(Relaxed));
 }
 
 #[tokio::test]

@@ -1,275 +1,334 @@
-//! The writer's side: a reader of a log that copies it to Redis and keeps its lease.
+//! The writer's side of one log: what of it is to be copied to Redis, and what Redis says of it.
 //!
 //! The log in memory is the real one. Whatever Redis does, its readers here read on, but for two
 //! cases: another node has taken the log over, or it may have, until that is known.
 
-use std::{sync::Arc, time::Duration};
-
-use bytes::Bytes;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, sleep_until},
+use std::{
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
 };
 
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use super::{
-    Shared,
     batch::Batch,
-    keys::Keys,
-    scripts::{Entry, Opening, ScriptError, Written},
+    bell::Bell,
+    keys::{Keys, place},
+    replication::ROUND,
+    scripts::Opening,
+    write::{How, Writing, Written},
 };
 use crate::stream::{Cursor, Grace, Log, Reader, Seq, log::Serving};
 
-/// How long an event may wait for others that go with it.
+/// How long an event may wait for others of its log that go with it.
 const WINDOW: Duration = Duration::from_millis(20);
 /// The size at which a batch is full.
 const BATCH_BYTES: usize = 16 * 1024;
-/// How long after a failed write the next one is made at first.
-const BACKOFF: Duration = Duration::from_millis(20);
 
-/// Copies one log.
+/// The copying of one log.
 pub(super) struct Replicator {
-    shared: Arc<Shared>,
     log: Arc<Log>,
     keys: Keys,
     nonce: String,
-    /// Somebody asks this writer to look at the state of its log.
-    nudge: Arc<Notify>,
+    bell: Arc<Bell>,
+    // The bell's.
+    waker: Waker,
     reader: Reader,
+    /// The place of the last entry that is there, as it is written in Redis.
+    top: String,
     /// A batch that Redis has not acknowledged.
-    pending: Option<Entry>,
+    pending: Option<Pending>,
+    /// Its lease is to be renewed, and its state to be heard.
+    is_renewing: bool,
     aside: Option<Bytes>,
     /// Held while readers on other nodes keep the generation alive.
     presence: Option<Reader>,
-    written: Instant,
+    /// What was last heard of it.
+    grace: Duration,
+    /// When the next batch may go.
+    next: Instant,
     renewed: Instant,
     is_opened: bool,
+    is_behind: bool,
+    /// It is on the list of those that are to be looked at.
+    is_due: bool,
     /// Who writes: 1, or one more for each node that has taken the log over.
     epoch: u32,
+    // The store does not settle before this is gone.
+    _running: TaskTrackerToken,
 }
 
-/// What the copying does next.
-enum Next {
-    Go,
+/// A batch as bytes.
+struct Pending {
+    place: String,
+    bytes: Bytes,
+    is_end: bool,
+}
+
+/// What is done with a log after it was written.
+pub(super) enum Next {
+    /// Nothing before it rings.
+    Rest,
+    /// It is written again.
+    Again,
+    /// There is no use in copying it any more.
     Stop,
+    /// Nor in keeping it.
+    Forget,
 }
 
 impl Replicator {
-    /// Of a log that was opened in Redis at `opened`, or is still to be.
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        log: Arc<Log>,
-        (nonce, nudge): (String, Arc<Notify>),
-        opened: Option<Instant>,
-    ) -> Self {
+    /// Of a log that is still to be opened in Redis.
+    pub(super) fn new(log: Arc<Log>, nonce: String, bell: Bell, running: TaskTrackerToken) -> Self {
         let now = Instant::now();
-        if let Some(opened) = opened {
-            log.serve(Serving::Until(opened + shared.times.lease));
-        }
+        let bell = Arc::new(bell);
         Self {
             keys: Keys::new(log.owner(), log.id()),
             reader: log.observer(Seq(0), BATCH_BYTES),
-            shared,
+            top: place((Cursor::START.epoch, Seq(0))),
             log,
             nonce,
-            nudge,
+            waker: Waker::from(Arc::clone(&bell)),
+            bell,
             pending: None,
+            is_renewing: false,
             aside: None,
             presence: None,
-            written: now.checked_sub(WINDOW).unwrap_or(now),
-            renewed: opened.unwrap_or(now),
-            is_opened: opened.is_some(),
+            grace: Duration::ZERO,
+            next: now,
+            renewed: now,
+            is_opened: false,
+            is_behind: false,
+            is_due: false,
             epoch: Cursor::START.epoch,
+            _running: running,
         }
+    }
+
+    /// The same for one that was opened, or taken over, at `opened`, with a lease so long.
+    pub(super) fn leased(mut self, opened: Instant, lease: Duration) -> Self {
+        self.log.serve(Serving::Until(opened + lease));
+        self.renewed = opened;
+        self.is_opened = true;
+        self
     }
 
     /// The same for a log that was taken over at `top`: what is before it is in Redis.
     pub(super) fn taking_over(mut self, top: Cursor) -> Self {
         self.epoch = top.epoch;
-        self.reader = self.log.observer(top.seq, BATCH_BYTES);
+        self.rewind(top.seq);
         self
     }
 
-    /// Copies until the end is copied, or there is no use in it any more.
-    pub(super) async fn run(mut self) {
-        self.copy().await;
-        self.shared.forget_replicated(&self.log, &self.nonce);
+    pub(super) fn log(&self) -> &Arc<Log> {
+        &self.log
     }
 
-    async fn copy(&mut self) {
-        let mut backoff = BACKOFF;
-        loop {
-            self.wait().await;
-            match self.step().await {
-                Ok(Next::Go) => backoff = BACKOFF,
-                Ok(Next::Stop) => return,
-                Err(error) => {
-                    tracing::debug!(completion.id = %self.log.id(), %error, "not copied");
-                    // Nobody can know whether another node has taken over: the readers here
-                    // are served. A connection that is only made anew is asked first.
-                    if !self.shared.link.connected(self.shared.patience).await {
-                        self.log.serve(Serving::Always);
-                    }
-                    if self.is_useless() {
-                        return;
-                    }
-                    sleep(backoff).await;
-                    backoff = (backoff * 2).min(self.shared.patience / 2);
-                }
-            }
-        }
+    pub(super) fn nonce(&self) -> &str {
+        &self.nonce
     }
 
-    /// Waits until there is something to be written, asked or renewed.
-    async fn wait(&mut self) {
-        if !self.is_opened || self.pending.is_some() {
-            return;
-        }
-        let renewal = self.renewed + self.shared.renewal();
-        tokio::select! {
-            _ = self.reader.peek() => {
-                let is_full = self.log.top().seq.0 - self.reader.cursor().seq.0 > 64;
-                if !is_full {
-                    sleep_until(self.written + WINDOW).await;
-                }
-            }
-            () = self.nudge.notified() => {}
-            () = sleep_until(renewal) => {}
-        }
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
-    async fn step(&mut self) -> Result<Next, ScriptError> {
-        if !self.is_opened {
-            self.open().await?;
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What it is opened with, if it is still to be.
+    pub(super) fn opening<'a>(&'a self, node: &'a str) -> Option<Opening<'a>> {
+        (!self.is_opened).then(|| Opening {
+            nonce: &self.nonce,
+            node,
+            about: self.log.about(),
+            grace: self.log.grace().0,
+        })
+    }
+
+    /// There is a log in Redis now.
+    pub(super) fn opened(&mut self) {
+        self.is_opened = true;
+    }
+
+    /// The lease is renewed next if it was last so long ago.
+    pub(super) fn renew_after(&mut self, now: Instant, renewal: Duration) -> bool {
+        self.is_renewing |= now >= self.renewed + renewal;
+        self.is_renewing
+    }
+
+    /// Whether it is its turn: its window is over, or somebody waits for what Redis says.
+    pub(super) fn may_go(&mut self, now: Instant) -> bool {
+        self.is_renewing |= self.bell.was_asked();
+        let may_go = self.is_renewing || self.is_behind || now >= self.next;
+        self.is_due &= !may_go;
+        may_go
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    /// It is to be looked at; `false` where that is known.
+    pub(super) fn put(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_due, true)
+    }
+
+    /// More of it was there than goes into a batch.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Gets ready what is to be written; whether anything is. A batch renews a lease that is no
+    /// longer `fresh`.
+    pub(super) fn prepare(&mut self, now: Instant, fresh: Duration) -> bool {
+        match self.pending {
+            // What has come since then is looked at when this is there.
+            Some(_) => self.bell.ring(),
+            None => self.pending = self.collect(),
         }
-        if self.pending.is_none() {
-            self.pending = self.collect().await;
+        let is_writing = self.pending.is_some();
+        if is_writing {
+            // So that no event waits for longer than its window, with the next round to come.
+            self.next = now + WINDOW - ROUND;
+            self.renew_after(now, fresh);
         }
-        let renewal = Entry {
-            epoch: self.epoch,
-            ..Entry::default()
+        is_writing || self.is_renewing
+    }
+
+    /// What was got ready.
+    pub(super) fn writing(&self) -> Writing<'_> {
+        let is_end = self.pending.as_ref().is_some_and(|batch| batch.is_end);
+        let how = match (is_end, self.is_renewing) {
+            (true, _) => How::End,
+            (false, true) => How::Renew,
+            (false, false) => How::Add,
         };
-        let entry = self.pending.as_ref().unwrap_or(&renewal);
-        let is_end = entry.is_end;
-        let asked = Instant::now();
-        let (scripts, times) = (&self.shared.scripts, self.shared.times_of(is_end));
-        let log = (&self.nonce[..], entry);
-        match scripts
-            .write(&self.shared.link, &self.keys, log, times)
-            .await?
-        {
+        let (batch, top) = (self.pending.as_ref(), &self.top[..]);
+        Writing {
+            log: &self.keys.prefix,
+            nonce: &self.nonce,
+            how,
+            places: (top, batch.map_or(top, |batch| &batch.place)),
+            batch: batch.map_or(&[], |batch| &batch.bytes),
+        }
+    }
+
+    /// Redis answers to what was written at `asked`.
+    pub(super) fn heed(&mut self, written: &Written, asked: Instant, lease: Duration) -> Next {
+        match *written {
             Written::Ok {
                 readers,
                 is_cancelled,
                 grace,
             } => {
-                if self.pending.take().is_some() {
-                    self.written = Instant::now();
+                if let Some(batch) = self.pending.take() {
+                    if batch.is_end {
+                        self.log.serve(Serving::Always);
+                        return Next::Stop;
+                    }
+                    self.top = batch.place;
                 }
-                self.renewed = asked;
-                if is_end {
-                    self.log.serve(Serving::Always);
-                    return Ok(Next::Stop);
+                if self.is_renewing {
+                    self.is_renewing = false;
+                    self.renewed = asked;
+                    self.log.serve(Serving::Until(asked + lease));
                 }
-                self.heed(readers, is_cancelled, Grace(grace));
-                Ok(Next::Go)
+                self.obey(readers, is_cancelled, grace);
+                Next::Rest
             }
             Written::Hole(top) => {
                 self.rewind(top);
-                Ok(Next::Go)
+                Next::Again
             }
             Written::Missing => {
                 self.is_opened = false;
                 self.rewind(Seq(0));
-                Ok(Next::Go)
+                Next::Again
             }
-            Written::Replaced => Ok(Next::Stop),
+            Written::Failed => {
+                // A lease is looked at again by itself.
+                self.is_renewing = false;
+                Next::Again
+            }
+            Written::Replaced => Next::Stop,
             Written::Fenced => {
                 tracing::warn!(completion.id = %self.log.id(), "another node has taken it over");
                 self.log.sever();
                 self.log.cancel();
-                self.shared.forget(&self.log).await;
-                Ok(Next::Stop)
+                Next::Forget
             }
         }
     }
 
     /// The log is still this writer's; others may want something of it.
-    fn heed(&mut self, readers: u64, is_cancelled: bool, grace: Grace) {
-        let until = self.renewed + self.shared.times.lease;
-        self.log.serve(Serving::Until(until));
-        self.log.extend_grace(grace);
-        self.mark_presence(readers);
+    fn obey(&mut self, readers: u64, is_cancelled: bool, grace: Duration) {
+        if grace > self.grace {
+            self.grace = grace;
+            self.log.extend_grace(Grace(grace));
+        }
+        match (readers, &self.presence) {
+            (0, _) => self.presence = None,
+            (_, None) => self.presence = self.log.reader(self.log.top()).ok(),
+            (_, Some(_)) => {}
+        }
         if is_cancelled {
             self.log.cancel();
         }
     }
 
-    async fn open(&mut self) -> Result<(), ScriptError> {
-        let opening = Opening {
-            nonce: &self.nonce,
-            node: &self.shared.node,
-            about: self.log.about(),
-            grace: self.log.grace().0,
-        };
-        let (link, times) = (&self.shared.link, self.shared.times);
-        self.shared
-            .scripts
-            .open(link, &self.keys, opening, times)
-            .await?;
-        self.is_opened = true;
-        Ok(())
-    }
-
-    /// The next batch, if there is something new.
-    async fn collect(&mut self) -> Option<Entry> {
-        // The first is there when the log has ended, so nothing is waited for.
-        let is_new = self.log.end().is_some() || self.log.top().seq > self.reader.cursor().seq;
-        if !is_new {
-            return None;
-        }
+    /// The next batch, if there is something new; else what comes rings.
+    fn collect(&mut self) -> Option<Pending> {
         let first = Seq(self.reader.cursor().seq.0 + 1);
         let mut events = Vec::new();
-        self.reader.batch(&mut events).await;
+        let cx = Context::from_waker(&self.waker);
+        let has_more = !self.reader.keep_up(&cx, &mut events);
         // Nothing follows an end, so what is behind the last event after it was seen is all.
-        let end = self.log.end();
+        let end = has_more.then(|| self.log.end()).flatten();
         let end = end.filter(|_| self.reader.cursor().seq == self.log.top().seq);
-        let aside = self.log.aside();
+        self.is_behind = has_more && end.is_none() && !events.is_empty();
+        if self.is_behind {
+            self.bell.ring();
+        }
+        if events.is_empty() && end.is_none() {
+            return None;
+        }
+        let aside = self
+            .log
+            .aside()
+            .filter(|new| self.aside.as_ref() != Some(new));
+        if aside.is_some() {
+            self.aside.clone_from(&aside);
+        }
+        let is_end = end.is_some();
         let batch = Batch {
             epoch: self.epoch,
             first,
             events,
-            aside: aside.clone().filter(|_| aside != self.aside),
+            aside,
             end,
         };
-        self.aside = aside;
-        Some(Entry {
-            epoch: batch.epoch,
-            first,
-            place: batch.place(),
+        Some(Pending {
+            place: place((batch.epoch, batch.place())),
             bytes: batch.encode(),
-            is_end: batch.end.is_some(),
-            is_published: self.shared.is_publishing(),
+            is_end,
         })
     }
 
     /// Begins again behind `top`.
     fn rewind(&mut self, top: Seq) {
         self.reader = self.log.observer(top, BATCH_BYTES);
+        self.top = place((self.epoch, top));
         self.pending = None;
         self.aside = None;
     }
 
-    fn mark_presence(&mut self, readers: u64) {
-        match (readers, &self.presence) {
-            (0, _) => self.presence = None,
-            (_, None) => self.presence = self.log.reader(self.log.top()).ok(),
-            (_, Some(_)) => {}
-        }
-    }
-
     /// The log has ended and would have expired by now.
-    fn is_useless(&self) -> bool {
+    pub(super) fn is_useless(&self, retention: Duration) -> bool {
         let ended = self.log.ended_at();
-        ended.is_some_and(|ended| ended.elapsed() > self.shared.times_of(true).life)
+        ended.is_some_and(|ended| ended.elapsed() > retention)
     }
 }

@@ -1,4 +1,5 @@
-//! What is done in Redis in one step: each a Lua script over the keys of one log.
+//! What is done in Redis in one step: each a Lua script over the keys of one log. The one that
+//! writes is in [`super::write`].
 //!
 //! A stream's own rule, that an entry's id is above the top, is the fence: who writes for an
 //! epoch that is over cannot.
@@ -8,18 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{FromRedisValue, RedisResult, Script, ScriptInvocation};
 
-use super::{keys::Keys, link::Link};
+use super::{
+    batch::Batch,
+    keys::{Keys, parse_place, place},
+    link::Link,
+    write::Write,
+};
 use crate::stream::Seq;
-
-/// Sets `te` and `ts` to epoch and number of the last entry, 0 where there is none.
-const TOP: &str = r"
-local te, ts = 0, 0
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-if last[1] then
-  local e, s = string.match(last[1][1], '(%d+)-(%d+)')
-  te, ts = tonumber(e), tonumber(s)
-end
-";
 
 /// Begins a log, in place of another of its name.
 /// ARGV: nonce, node, about, grace in ms, lease in ms, life in ms.
@@ -31,57 +27,33 @@ redis.call('PEXPIRE', KEYS[2], ARGV[6])
 return {'ok'}
 ";
 
-/// Adds a batch, or none, and renews the lease.
-/// ARGV: nonce, epoch, first, place, batch, lease in ms, life in ms, memory of the name in ms or
-/// 0 while the log lives, 1 if the batch is published.
-const WRITE: &str = r"
-local meta = redis.call('HMGET', KEYS[2], 'nonce', 'cancel', 'grace')
-if not meta[1] then
-  return {redis.call('GET', KEYS[4]) == 'removed' and 'replaced' or 'missing'}
-end
-if meta[1] ~= ARGV[1] then return {'replaced'} end
-local epoch, first, place = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-if te > epoch then return {'fenced'} end
-if ARGV[5] ~= '' and not (te == epoch and ts >= place) then
-  if ts < first - 1 then return {'hole', tostring(ts)} end
-  redis.call('XADD', KEYS[1], ARGV[2] .. '-' .. ARGV[4], 'b', ARGV[5])
-  if ARGV[9] == '1' then redis.call('SPUBLISH', KEYS[5], ARGV[5]) end
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-redis.call('PEXPIRE', KEYS[2], ARGV[7])
-if ARGV[8] ~= '0' then
-  redis.call('DEL', KEYS[3])
-  redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
-else
-  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[6])
-end
-local readers = redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[5])
-return {'ok', tostring(readers[2]), meta[2] or '0', meta[3] or '0'}
-";
-
 /// What there is of a log.
 const LOOK: &str = r"
-local meta = redis.call('HMGET', KEYS[2], 'nonce', 'about', 'grace')
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'about', 'grace', 'top')
 if not meta[1] then return {redis.call('GET', KEYS[4]) == '1' and 'gone' or 'missing'} end
-return {'ok', meta[1], meta[2], meta[3], tostring(te), tostring(ts), tostring(redis.call('PTTL', KEYS[3]))}
+local lease = tostring(redis.call('PTTL', KEYS[3]))
+return {'ok', meta[1], meta[2], meta[3], meta[4] or '0-0', lease}
 ";
 
-/// Ends a log whose writer is gone, or makes this node its writer. ARGV: nonce, the top's epoch and
-/// number as they are known, the new epoch, place, batch, life in ms, memory of the name in ms, the
+/// Ends a log whose writer is gone, or makes this node its writer. ARGV: nonce, `<epoch>-<place>` of
+/// the top as it is known, the same of the batch, the batch, life in ms, memory of the name in ms, the
 /// node that is its writer now or '', lease in ms.
 const TAKE_OVER: &str = r"
 if redis.call('EXISTS', KEYS[3]) == 1 then return {'leased'} end
-if redis.call('HGET', KEYS[2], 'nonce') ~= ARGV[1] then return {'replaced'} end
-if te ~= tonumber(ARGV[2]) or ts ~= tonumber(ARGV[3]) then return {'moved'} end
-redis.call('XADD', KEYS[1], ARGV[4] .. '-' .. ARGV[5], 'b', ARGV[6])
-redis.call('SPUBLISH', KEYS[5], ARGV[6])
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-redis.call('PEXPIRE', KEYS[2], ARGV[7])
-if ARGV[9] == '' then
-  redis.call('SET', KEYS[4], '1', 'PX', ARGV[8])
+local meta = redis.call('HMGET', KEYS[2], 'nonce', 'top')
+if meta[1] ~= ARGV[1] then return {'replaced'} end
+if (meta[2] or '0-0') ~= ARGV[2] then return {'moved'} end
+if meta[2] and redis.call('EXISTS', KEYS[1]) == 0 then return {'moved'} end
+redis.call('XADD', KEYS[1], ARGV[3], 'b', ARGV[4])
+redis.call('HSET', KEYS[2], 'top', ARGV[3])
+redis.call('SPUBLISH', KEYS[5], ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+if ARGV[7] == '' then
+  redis.call('SET', KEYS[4], '1', 'PX', ARGV[6])
 else
-  redis.call('HSET', KEYS[2], 'node', ARGV[9])
-  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[10])
+  redis.call('HSET', KEYS[2], 'node', ARGV[7])
+  redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[8])
 end
 return {'ok'}
 ";
@@ -125,7 +97,7 @@ pub(super) enum ScriptError {
 /// The scripts, hashed once.
 pub(super) struct Scripts {
     open: Script,
-    write: Script,
+    pub(super) write: Write,
     look: Script,
     take_over: Script,
     ask: Script,
@@ -138,6 +110,8 @@ pub(super) struct Times {
     pub(super) lease: Duration,
     /// How long the keys outlive the last that was heard of their log.
     pub(super) life: Duration,
+    /// How long they outlive its end.
+    pub(super) retention: Duration,
     /// How long the name of an expired log is remembered.
     pub(super) memory: Duration,
 }
@@ -150,17 +124,6 @@ pub(super) struct Opening<'a> {
     pub(super) grace: Duration,
 }
 
-/// A batch on its way. Its bytes are empty where only the lease is renewed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
-    pub(super) epoch: u32,
-    pub(super) first: Seq,
-    pub(super) place: Seq,
-    pub(super) bytes: Bytes,
-    pub(super) is_end: bool,
-    pub(super) is_published: bool,
-}
-
 /// A log that is taken over.
 #[derive(Clone, Copy)]
 pub(super) struct Taking<'a> {
@@ -168,31 +131,11 @@ pub(super) struct Taking<'a> {
     /// Epoch and number of its last entry, as they are known.
     pub(super) top: (u32, Seq),
     /// What is added: its end, or what begins another epoch.
-    pub(super) entry: &'a Entry,
+    pub(super) batch: &'a Batch,
+    /// The same as bytes.
+    pub(super) bytes: &'a [u8],
     /// The node that goes on; empty if none does.
     pub(super) node: &'a str,
-}
-
-/// What became of it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    /// It is there.
-    Ok {
-        /// How many nodes read the log now.
-        readers: u64,
-        /// Somebody asked for a stop.
-        is_cancelled: bool,
-        /// How long the log is to go on unread, at least.
-        grace: Duration,
-    },
-    /// There is nothing of the log.
-    Missing,
-    /// The log ends earlier than the batch begins, here.
-    Hole(Seq),
-    /// Another node has taken the log over.
-    Fenced,
-    /// Another log has its name.
-    Replaced,
 }
 
 /// What there is of a log.
@@ -213,12 +156,11 @@ pub(super) enum Seen {
 
 impl Default for Scripts {
     fn default() -> Self {
-        let topped = |script: &str| Script::new(&format!("{TOP}{script}"));
         Self {
             open: Script::new(OPEN),
-            write: topped(WRITE),
-            look: topped(LOOK),
-            take_over: topped(TAKE_OVER),
+            write: Write::default(),
+            look: Script::new(LOOK),
+            take_over: Script::new(TAKE_OVER),
             ask: Script::new(ASK),
             remove: Script::new(REMOVE),
         }
@@ -240,39 +182,6 @@ impl Scripts {
         run(link, &call).await.map(drop)
     }
 
-    pub(super) async fn write(
-        &self,
-        link: &Link,
-        keys: &Keys,
-        (nonce, entry): (&str, &Entry),
-        times: Times,
-    ) -> Result<Written, ScriptError> {
-        let mut call = on(&self.write, keys);
-        call.arg(nonce).arg(entry.epoch);
-        call.arg(entry.first.0).arg(entry.place.0);
-        call.arg(&entry.bytes[..]);
-        call.arg(millis(times.lease)).arg(millis(times.life));
-        call.arg(if entry.is_end {
-            millis(times.memory)
-        } else {
-            0
-        });
-        call.arg(u8::from(entry.is_published));
-        let answer = run(link, &call).await?;
-        Ok(match &answer[0][..] {
-            b"ok" => Written::Ok {
-                readers: number(&answer, 1)?,
-                is_cancelled: text(&answer, 2)? == "1",
-                grace: Duration::from_millis(number(&answer, 3)?),
-            },
-            b"hole" => Written::Hole(Seq(number(&answer, 1)?)),
-            b"missing" => Written::Missing,
-            b"fenced" => Written::Fenced,
-            b"replaced" => Written::Replaced,
-            _ => return Err(ScriptError::Answer),
-        })
-    }
-
     pub(super) async fn look(&self, link: &Link, keys: &Keys) -> Result<Seen, ScriptError> {
         let answer = run(link, &on(&self.look, keys)).await?;
         Ok(match &answer[0][..] {
@@ -280,9 +189,9 @@ impl Scripts {
                 nonce: text(&answer, 1)?.to_owned(),
                 about: answer.get(2).ok_or(ScriptError::Answer)?.clone().into(),
                 grace: Duration::from_millis(number(&answer, 3)?),
-                top: (number(&answer, 4)?, Seq(number(&answer, 5)?)),
+                top: parse_place(text(&answer, 4)?).ok_or(ScriptError::Answer)?,
                 // Negative where there is no such key.
-                lease: number(&answer, 6).ok().map(Duration::from_millis),
+                lease: number(&answer, 5).ok().map(Duration::from_millis),
             },
             b"gone" => Seen::Gone,
             b"missing" => Seen::Missing,
@@ -302,13 +211,17 @@ impl Scripts {
         let Taking {
             nonce,
             top,
-            entry,
+            batch,
+            bytes,
             node,
         } = taking;
-        call.arg(nonce).arg(top.0).arg(top.1.0);
-        call.arg(entry.epoch).arg(entry.place.0);
-        call.arg(&entry.bytes[..]);
-        call.arg(millis(times.life)).arg(millis(times.memory));
+        let life = match node {
+            "" => times.retention,
+            _ => times.life,
+        };
+        call.arg(nonce).arg(place(top));
+        call.arg(place((batch.epoch, batch.place()))).arg(bytes);
+        call.arg(millis(life)).arg(millis(times.memory));
         call.arg(node).arg(millis(times.lease));
         Ok(run(link, &call).await?[0] == b"ok")
     }

@@ -13,12 +13,13 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Link, Mirror, Replicator,
+    bell::{Bell, Queue},
     keys::parse_name,
     node_channel,
     scripts::{Scripts, Times},
@@ -83,10 +84,11 @@ pub(super) struct Shared {
     pub(super) poll: Duration,
     /// How long one answer may take.
     pub(super) patience: Duration,
-    retention: Duration,
+    /// Where logs wait to be copied.
+    pub(super) queue: Arc<Queue>,
     nonces: AtomicU64,
     mirrors: Mutex<HashMap<Key, Replica>>,
-    replicated: Mutex<HashMap<Key, (String, Arc<Notify>)>>,
+    replicated: Mutex<HashMap<Key, (String, Arc<Bell>)>>,
     runtime: Handle,
     tasks: TaskTracker,
     replicators: TaskTracker,
@@ -126,11 +128,12 @@ impl Shared {
             times: Times {
                 lease,
                 life: stream.retention + lease * 3,
+                retention: stream.retention,
                 memory: stream.retention + MEMORY,
             },
             poll: settings.poll,
             patience,
-            retention: stream.retention,
+            queue: Arc::default(),
             nonces: AtomicU64::new(0),
             mirrors: Mutex::default(),
             replicated: Mutex::default(),
@@ -141,16 +144,6 @@ impl Shared {
             #[cfg(test)]
             drops_publishes: false.into(),
         })
-    }
-
-    /// The times for a log that lives, or for its end.
-    pub(super) fn times_of(&self, is_end: bool) -> Times {
-        let life = if is_end {
-            self.retention
-        } else {
-            self.times.life
-        };
-        Times { life, ..self.times }
     }
 
     /// How often a lease is renewed.
@@ -187,9 +180,19 @@ impl Shared {
         drop(self.tasks.spawn_on(task, &self.runtime));
     }
 
+    /// What copies a log that is still to be opened, once it is [begun](Self::replicate).
+    pub(super) fn replicator(&self, log: &Arc<Log>, nonce: String) -> Replicator {
+        let bell = Bell::new(Arc::clone(&self.queue));
+        Replicator::new(Arc::clone(log), nonce, bell, self.replicators.token())
+    }
+
     /// Starts copying a log, on the store's own thread whatever thread asks.
     pub(super) fn replicate(&self, replicator: Replicator) {
-        self.spawn(self.replicators.track_future(replicator.run()));
+        let log = replicator.log();
+        let key = (log.owner(), log.id().clone());
+        let entry = (replicator.nonce().to_owned(), Arc::clone(replicator.bell()));
+        lock(&self.replicated).insert(key, entry);
+        self.queue.enter(replicator);
     }
 
     /// Waits until what has ended is copied.
@@ -200,12 +203,6 @@ impl Shared {
 
     pub(super) fn stop(&self) {
         self.stopping.cancel();
-    }
-
-    pub(super) fn put_replicated(&self, log: &Log, nonce: &str, nudge: &Arc<Notify>) {
-        let entry = (nonce.to_owned(), Arc::clone(nudge));
-        let key = (log.owner(), log.id().clone());
-        lock(&self.replicated).insert(key, entry);
     }
 
     pub(super) fn forget_replicated(&self, log: &Log, nonce: &str) {
@@ -221,8 +218,8 @@ impl Shared {
 
     /// Has the writer of a log look at its state.
     pub(super) fn nudge(&self, owner: Owner, id: &Id) {
-        if let Some((_, nudge)) = lock(&self.replicated).get(&(owner, id.clone())) {
-            nudge.notify_one();
+        if let Some((_, bell)) = lock(&self.replicated).get(&(owner, id.clone())) {
+            bell.ask();
         }
     }
 
