@@ -78,6 +78,22 @@ impl Frame {
         self.len() == 0
     }
 
+    /// How many of them are in memory for this frame alone, beside one that came before or after it.
+    pub fn held_beside(&self, other: Option<&Self>) -> usize {
+        let pattern = match &self.0 {
+            Form::Written(bytes) => return bytes.len(),
+            Form::Filled(pattern, _) => pattern,
+        };
+        let is_shared = |other: &Self| match &other.0 {
+            Form::Written(_) => false,
+            Form::Filled(others, _) => Arc::ptr_eq(pattern, others),
+        };
+        match other.is_some_and(is_shared) {
+            true => 0,
+            false => pattern.before.len() + pattern.after.len(),
+        }
+    }
+
     /// Appends them.
     pub fn write_to(&self, out: &mut BytesMut) {
         match &self.0 {
@@ -145,6 +161,19 @@ mod tests {
             assert!(written.starts_with(filled.beginning()));
             assert_eq!(filled, Frame::from(written));
         }
+    }
+
+    #[test]
+    fn a_pattern_is_held_once() {
+        let pattern = Pattern::new("before".into(), "after".into());
+        let (first, second) = (pattern.fill(b"1"), pattern.fill(b"22"));
+        assert_eq!(first.held_beside(None), 11);
+        assert_eq!(second.held_beside(Some(&first)), 0);
+        let other = Pattern::new("before".into(), "after".into()).fill(b"1");
+        assert_eq!(other.held_beside(Some(&first)), 11);
+        let written = Frame::from(Bytes::from_static(b"written"));
+        assert_eq!(written.held_beside(Some(&written)), 7);
+        assert_eq!(first.held_beside(Some(&written)), 11);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sse::{Frame, Pattern};
 use crate::stream::{
     AppendError, Batch, Cursor, CursorError, End, Event, Grace, HeartbeatForm, Kind, OnDisconnect,
     RedisStore, Seq, TestRedis,
@@ -334,10 +335,31 @@ async fn a_removed_log_is_as_if_it_had_never_been() {
 #[test]
 fn the_budget_gets_back_every_byte() {
     let store = MemoryStore::new(&settings());
-    let log = Log::new(spec(1), store.caps, Arc::clone(&store.budget));
+    let caps = Caps {
+        last_events: Some(4),
+        ..store.caps
+    };
+    let log = Log::new(spec(1), caps, Arc::clone(&store.budget));
     let mut producer = Producer::new(Arc::clone(&log), |_| {});
-    producer.append(chunk("abc")).expect("within the limits");
-    assert_eq!(store.budget().used(), log.bytes());
+    let empty = store.budget().used();
+    let mut append = |frame: Frame| {
+        let kind = Kind::Chunk;
+        let appended = producer.append(Event { kind, frame });
+        appended.expect("within the limits");
+        assert_eq!(store.budget().used(), log.held_bytes());
+        store.budget().used() - empty
+    };
+    let place = size_of::<Event>();
+    let pattern = Pattern::new("before".into(), "after".into());
+    assert_eq!(append(Bytes::from_static(b"abc").into()), 3 + place);
+    assert_eq!(append(pattern.fill(b"a")), 14 + 2 * place);
+    assert_eq!(append(pattern.fill(b"bc")), 14 + 3 * place, "shared");
+    assert_eq!(append(Bytes::from_static(b"abc").into()), 17 + 4 * place);
+    // From here on the oldest goes each time.
+    assert_eq!(append(Bytes::new().into()), 14 + 4 * place);
+    assert_eq!(append(Bytes::new().into()), 14 + 4 * place, "still held");
+    assert_eq!(append(Bytes::new().into()), 3 + 4 * place);
+    assert_eq!(log.bytes(), 3 + 4 * place);
     drop((producer, log));
     assert_eq!(store.budget().used(), 0);
 }

@@ -62,7 +62,10 @@ pub(super) struct State {
     pub(super) readers: Slab<Option<Waker>>,
     pub(super) epochs: Epochs,
     pub(super) serving: Serving,
+    // What the events are on the wire, with their places.
     pub(super) bytes: usize,
+    // What they hold in memory.
+    held: usize,
     pub(super) aside: Option<Bytes>,
     pub(super) ended_at: Option<Instant>,
     // How many of the readers are observers, for whom no generation goes on.
@@ -107,6 +110,7 @@ impl Log {
             serving: Serving::Always,
             observers: 0,
             bytes: 0,
+            held: 0,
             aside: None,
             ended_at: None,
             vacant_since: Some(Instant::now()),
@@ -199,9 +203,14 @@ impl Log {
         self.lock().ended_at
     }
 
-    /// What the log is counted with in the budget.
+    /// How large its events are when they are written out, with a place for each.
     pub fn bytes(&self) -> usize {
-        self.lock().bytes + LOG_OVERHEAD + self.about.len()
+        self.lock().bytes
+    }
+
+    /// What the log is counted with in the budget.
+    pub fn held_bytes(&self) -> usize {
+        self.lock().held + LOG_OVERHEAD + self.about.len()
     }
 
     /// How many readers are attached.
@@ -368,7 +377,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.budget.give_back(self.bytes());
+        self.budget.give_back(self.held_bytes());
     }
 }
 
@@ -383,18 +392,22 @@ impl State {
     }
 
     pub(super) fn push(&mut self, event: Event, budget: &Budget) {
-        let bytes = event.frame.len() + EVENT_OVERHEAD;
-        self.bytes += bytes;
-        budget.take(bytes);
+        let last = self.events.back().map(|last| &last.frame);
+        let held = event.frame.held_beside(last) + EVENT_OVERHEAD;
+        self.held += held;
+        budget.take(held);
+        self.bytes += event.frame.len() + EVENT_OVERHEAD;
         self.events.push_back(event);
     }
 
     pub(super) fn drop_oldest(&mut self, budget: &Budget) {
         if let Some(oldest) = self.events.pop_front() {
-            let bytes = oldest.frame.len() + EVENT_OVERHEAD;
-            self.bytes -= bytes;
+            let next = self.events.front().map(|next| &next.frame);
+            let held = oldest.frame.held_beside(next) + EVENT_OVERHEAD;
+            self.held -= held;
+            budget.give_back(held);
+            self.bytes -= oldest.frame.len() + EVENT_OVERHEAD;
             self.dropped += 1;
-            budget.give_back(bytes);
         }
     }
 }

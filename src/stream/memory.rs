@@ -86,7 +86,7 @@ impl MemoryStore {
             if !has_expired && bytes <= self.budget.max_bytes() {
                 break;
             }
-            bytes = bytes.saturating_sub(oldest.bytes());
+            bytes = bytes.saturating_sub(oldest.held_bytes());
             if let Some(log) = shelves.finished.pop_front() {
                 shelves.let_go(&log, self.max_expired);
                 gone.push(log);
