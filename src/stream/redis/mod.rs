@@ -2,7 +2,7 @@
 //!
 //! On every node readers read a log in memory. Where the log is written it is the real one, and
 //! [`replication`] copies it to Redis; elsewhere it is a copy that a [`mirror`] keeps up to date
-//! from there. Start at those two; what must happen in one step is in [`scripts`] and [`write`].
+//! from there. Start at those two; what must happen in one step is in [`scripts`] and [`mod@write`].
 
 mod batch;
 mod bell;
