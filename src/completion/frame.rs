@@ -59,25 +59,20 @@ impl Framer {
         } else {
             Kind::Chunk
         };
-        let frame = match self.adds_nothing() {
-            true => match chunk.event_of(self.id.as_str()) {
-                Some(event) => event.clone(),
-                None => self.alike(chunk),
-            },
-            false => self.frame(chunk, seq).into(),
-        };
+        let frame = self.shared(chunk, seq);
         Event { kind, frame }
     }
 
-    /// Chunks have nothing but the completion's id from here.
-    fn adds_nothing(&self) -> bool {
-        !self.has_sequence && self.since.is_none()
-    }
-
-    /// The frame of a chunk, of a pattern where it is like the one before.
-    fn alike(&mut self, chunk: &Chunk) -> Frame {
+    /// A chunk's frame: as the backend has written it, or of a pattern where it is like the one before.
+    fn shared(&mut self, chunk: &Chunk, seq: Seq) -> Frame {
+        if self.has_sequence || self.since.is_some() {
+            return self.frame(chunk, seq).into();
+        }
+        if let Some(event) = chunk.event_of(self.id.as_str()) {
+            return event.clone();
+        }
         let Some(likeness) = chunk.likeness() else {
-            return self.frame(chunk, Seq(0)).into();
+            return self.frame(chunk, seq).into();
         };
         let json = chunk.json();
         let place = likeness.text.range();
@@ -87,7 +82,7 @@ impl Framer {
         {
             return pattern.fill(text);
         }
-        let frame = self.frame(chunk, Seq(0));
+        let frame = self.frame(chunk, seq);
         let at = DATA.len() + chunk.facts.rewritten(place.start, self.id.as_str().len());
         let end = at + text.len();
         // It is laid out over several lines otherwise.

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -64,7 +64,7 @@ impl<F: Future + Unpin> Future for WhenWoken<F> {
 }
 
 impl Bell {
-    fn task(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
         // Nothing that panics runs under the lock.
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,6 +76,8 @@ struct Turn;
 impl Turn {
     fn begin() -> Self {
         IS_OPEN.set(true);
+        // A work that panicked has left its turn's.
+        TIME.set(None);
         Self
     }
 }
