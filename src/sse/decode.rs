@@ -48,6 +48,12 @@ pub struct Decoder {
 struct Block {
     // The first data line as it came; `more` takes over when a second one follows.
     first: Option<Bytes>,
+    // What most events do not have.
+    others: Option<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
     more: BytesMut,
     name: Bytes,
     retry: Option<u64>,
@@ -103,27 +109,31 @@ impl Decoder {
         };
         match name {
             b"data" => return self.data(value),
-            b"event" => self.block.name = value,
+            b"event" => self.block.others().name = value,
             // A copy, for it outlives what was read.
             b"id" if !value.contains(&0) => self.last_id = Bytes::copy_from_slice(&value),
-            b"retry" => self.block.retry = digits(&value).or(self.block.retry),
+            b"retry" => {
+                let others = self.block.others();
+                others.retry = digits(&value).or(others.retry);
+            }
             _ => {} // a comment (an empty name), or a field to be ignored
         }
         Ok(())
     }
 
     fn data(&mut self, value: Bytes) -> Result<(), DecodeError> {
-        let block = &mut self.block;
-        let Some(first) = &block.first else {
-            block.first = Some(value);
+        let Some(first) = &self.block.first else {
+            self.block.first = Some(value);
             return Ok(());
         };
-        if block.more.is_empty() {
-            block.more.extend_from_slice(first);
+        let first = first.clone();
+        let more = &mut self.block.others().more;
+        if more.is_empty() {
+            more.extend_from_slice(&first);
         }
-        block.more.extend_from_slice(b"\n");
-        block.more.extend_from_slice(&value);
-        if block.more.len() > self.max_bytes {
+        more.extend_from_slice(b"\n");
+        more.extend_from_slice(&value);
+        if more.len() > self.max_bytes {
             return Err(DecodeError::TooLarge {
                 max_bytes: self.max_bytes,
             });
@@ -132,18 +142,30 @@ impl Decoder {
     }
 
     fn dispatch(&mut self) -> Option<Event> {
-        let block = std::mem::take(&mut self.block);
-        let first = block.first?;
+        let first = self.block.first.take();
+        let others = self
+            .block
+            .others
+            .take()
+            .map(|others| *others)
+            .unwrap_or_default();
+        let data = first?;
         Some(Event {
-            data: if block.more.is_empty() {
-                first
+            data: if others.more.is_empty() {
+                data
             } else {
-                block.more.freeze()
+                others.more.freeze()
             },
-            name: block.name,
+            name: others.name,
             last_id: self.last_id.clone(),
-            retry: block.retry,
+            retry: others.retry,
         })
+    }
+}
+
+impl Block {
+    fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
     }
 }
 
