@@ -21,7 +21,7 @@ use super::{
     show::{self, Show},
 };
 use crate::{
-    stream::{Batch, Cursor, Event, Log, Reader, Work, put_off, turn_time},
+    stream::{Batch, Cursor, Log, Reader, Work, put_off, turn_time},
     wire::Delivery,
 };
 
@@ -48,9 +48,6 @@ pub(super) struct Feed {
 struct State {
     // None once the body is gone.
     reader: Option<Reader>,
-    // Taken and not yet sent, behind `before`.
-    taken: Vec<Event>,
-    before: Cursor,
     // Of a transfer chunk, what the socket did not take.
     rest: BytesMut,
     // Who polls the body.
@@ -73,9 +70,7 @@ impl Feed {
             bypass,
             delivery,
             state: Mutex::new(State {
-                before: reader.cursor(),
                 reader: Some(reader),
-                taken: Vec::new(),
                 rest: BytesMut::new(),
                 task: None,
                 has_begun: false,
@@ -103,24 +98,23 @@ impl Feed {
                 None => state.task = Some(cx.waker().clone()),
             }
         }
-        if state.taken.is_empty() {
-            let Some(reader) = &mut state.reader else {
-                return Poll::Ready(Ok(None));
-            };
-            let before = reader.cursor();
-            let taken = &mut state.taken;
-            let batch = match &self.bypass {
-                Some(_) => reader.poll_batch(&mut Context::from_waker(&waker_ref(self)), taken),
-                None => reader.poll_batch(cx, taken),
-            };
-            match ready!(batch) {
-                Batch::Events => state.before = first_of(before, reader),
-                // Who has lost the place comes back with a cursor, and is told then.
-                Batch::End | Batch::Lost => return Poll::Ready(Ok(None)),
-            }
+        let Some(reader) = &mut state.reader else {
+            return Poll::Ready(Ok(None));
+        };
+        let before = reader.cursor();
+        let mut taken = Vec::new();
+        let batch = match &self.bypass {
+            Some(_) => reader.poll_batch(&mut Context::from_waker(&waker_ref(self)), &mut taken),
+            None => reader.poll_batch(cx, &mut taken),
+        };
+        match ready!(batch) {
+            Batch::Events => {}
+            // Who has lost the place comes back with a cursor, and is told then.
+            Batch::End | Batch::Lost => return Poll::Ready(Ok(None)),
         }
-        let count = state.taken.len();
-        let bytes = show::join(&mut state.taken, state.before, self.show);
+        let before = first_of(before, reader);
+        let count = taken.len();
+        let bytes = show::join(taken, before, self.show);
         self.sent(state, count, bytes.len());
         self.gives();
         Poll::Ready(Ok(Some(bytes)))
@@ -149,7 +143,7 @@ impl Feed {
     /// The body is gone, and its place with it. Whether there was more to be sent.
     pub(super) fn close(&self) -> bool {
         let mut state = self.lock();
-        let has_more = !state.rest.is_empty() || !state.taken.is_empty();
+        let has_more = !state.rest.is_empty();
         let Some(reader) = state.reader.take() else {
             return has_more;
         };
@@ -165,9 +159,10 @@ impl Feed {
     }
 
     fn sent(&self, state: &mut State, events: usize, bytes: usize) {
-        state.last_sent = Some(turn_time());
+        let now = turn_time();
+        state.last_sent = Some(now);
         if let Some(delivery) = &self.delivery {
-            delivery.sent(events, bytes);
+            delivery.sent(now, events, bytes);
         }
     }
 
@@ -179,32 +174,37 @@ impl Feed {
 
     /// Writes what has come, if that is all there is; `false` where the body has to be polled.
     fn write(self: &Arc<Self>, state: &mut State) -> bool {
-        let (Some(bypass), Some(reader)) = (&self.bypass, &mut state.reader) else {
+        let Some(bypass) = &self.bypass else {
             return false;
         };
-        if !bypass.is_free() || !state.rest.is_empty() || !state.taken.is_empty() {
+        if !bypass.is_free() || !state.rest.is_empty() {
             return false;
         }
-        let before = reader.cursor();
-        let is_all = reader.keep_up(&Context::from_waker(&waker_ref(self)), &mut state.taken);
-        state.before = first_of(before, reader);
-        if !is_all || state.taken.is_empty() {
-            return is_all;
-        }
+        let waker = waker_ref(self);
+        let cx = Context::from_waker(&waker);
         ROOM.with_borrow_mut(|room| {
-            let count = state.taken.len();
+            let Some(reader) = &mut state.reader else {
+                return false;
+            };
+            let (mut count, mut is_all) = (0, false);
             let chunk = transfer_chunk(room, |room| {
-                show::write(&mut state.taken, state.before, self.show, room);
+                is_all = reader.keep_up(&cx, |cursor, event| {
+                    count += 1;
+                    show::write(event, cursor, self.show, room);
+                });
             });
+            if count == 0 {
+                return is_all;
+            }
             let written = bypass.try_write(chunk);
             state.rest.extend_from_slice(&chunk[written..]);
-            let bytes = room.len() - LENGTH_ROOM - LINE_END.len();
-            self.sent(state, count, bytes);
+            let is_written = state.rest.is_empty();
+            self.sent(state, count, room.len() - LENGTH_ROOM - LINE_END.len());
             if room.capacity() > KEPT_ROOM {
                 *room = BytesMut::new();
             }
-        });
-        state.rest.is_empty()
+            is_all && is_written
+        })
     }
 
     fn wake_body(&self) {

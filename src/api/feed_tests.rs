@@ -10,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::{
     api::line::Socket,
-    stream::{Budget, Caps, End, Grace, Id, Kind, Owner, Producer, Spec, turns},
+    stream::{Budget, Caps, End, Event, Grace, Id, Kind, Owner, Producer, Spec, turns},
 };
 
 const CAPS: Caps = Caps {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, http::Version, rt::net::TcpStream};
+use rustix::net::{SendFlags, send};
 use socket2::{SockRef, Socket as Duplicate};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -130,10 +131,13 @@ impl Bypass {
 
     /// How much of `bytes` the socket took; what it did not is the caller's to write before all else.
     pub(super) fn try_write(&self, bytes: &[u8]) -> usize {
-        let half = self.0.half();
-        // A connection that is broken says so at the next write.
-        half.and_then(|half| half.try_write(bytes).ok())
-            .unwrap_or(0)
+        // A connection that is broken says so at the next write. What tokio knows of the socket is not asked for: a
+        // socket that takes nothing says so itself.
+        let sent = self
+            .0
+            .half()
+            .map(|half| send(half.as_ref(), bytes, SendFlags::empty()));
+        sent.and_then(Result::ok).unwrap_or(0)
     }
 
     /// The same; waits where it takes nothing.

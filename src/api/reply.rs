@@ -9,6 +9,7 @@ use actix_web::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     ApiError, State,
@@ -119,7 +120,7 @@ pub(super) fn planned_whole(
         response.insert_header((CONTENT_TYPE, WRONG_TYPE));
     }
     if plan.is_plain() {
-        plan.delivery.sent(1, whole.len());
+        plan.delivery.sent(Instant::now(), 1, whole.len());
         plan.delivery.ended("finished");
         return response.body(whole);
     }

@@ -61,27 +61,27 @@ pub(super) fn opening(retry: Duration, cursor: Cursor) -> Bytes {
     format!("retry: {}\nid: {cursor}\n\n", retry.as_millis()).into()
 }
 
-/// The events' bytes in one piece; a single event's are not copied where nothing is added.
-pub(super) fn join(events: &mut Vec<Event>, before: Cursor, show: Show) -> Bytes {
+/// The events' bytes in one piece; a single event's are not copied where nothing is added. `before` is the
+/// place before the first of them.
+pub(super) fn join(events: Vec<Event>, before: Cursor, show: Show) -> Bytes {
     if show.is_plain()
-        && events.len() == 1
-        && let Some(event) = events.pop()
+        && let [event] = &events[..]
     {
         return event.frame.to_bytes();
     }
     let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len() + 64).sum());
-    write(events, before, show, &mut bytes);
+    let mut cursor = before;
+    for event in &events {
+        cursor.seq.0 += 1;
+        write(event, cursor, show, &mut bytes);
+    }
     bytes.freeze()
 }
 
-/// Moves the events' bytes to the end of `bytes`; `before` is the place before the first of them.
-pub(super) fn write(events: &mut Vec<Event>, before: Cursor, show: Show, bytes: &mut BytesMut) {
-    let mut cursor = before;
-    for event in events.drain(..) {
-        cursor.seq.0 += 1;
-        write_lines(bytes, cursor, event.kind, show);
-        event.frame.write_to(bytes);
-    }
+/// Adds the bytes of the event at this place.
+pub(super) fn write(event: &Event, cursor: Cursor, show: Show, bytes: &mut BytesMut) {
+    write_lines(bytes, cursor, event.kind, show);
+    event.frame.write_to(bytes);
 }
 
 /// One event's bytes.
@@ -90,8 +90,7 @@ pub(super) fn frame(event: Event, cursor: Cursor, show: Show) -> Bytes {
         return event.frame.to_bytes();
     }
     let mut bytes = BytesMut::with_capacity(event.frame.len() + 64);
-    write_lines(&mut bytes, cursor, event.kind, show);
-    event.frame.write_to(&mut bytes);
+    write(&event, cursor, show, &mut bytes);
     bytes.freeze()
 }
 

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, future::poll_fn, sync::Arc, time::Duration};
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::{task::yield_now, time::timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use super::{
     bodies::Counted,
@@ -107,7 +110,7 @@ impl Stage {
                         Move::Write { mut bytes, step, gap } => {
                             while !bytes.is_empty() {
                                 let piece = bytes.split_to(step.min(bytes.len()));
-                                delivery.sent(0, piece.len());
+                                delivery.sent(Instant::now(), 0, piece.len());
                                 yield Ok(piece);
                                 // Pending once, so that what was given is written.
                                 yield_now().await;
@@ -137,7 +140,7 @@ impl Stage {
                     }
                 }
                 if let Some((frame, is_done)) = ready.pop_front() {
-                    delivery.sent(1, 0);
+                    delivery.sent(Instant::now(), 1, 0);
                     player.event(frame, is_done);
                     if ready.is_empty() {
                         player.idle();

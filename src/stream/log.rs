@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) end: Option<End>,
     // One place per reader, holding its waker while it waits.
     pub(super) readers: Slab<Option<Waker>>,
+    // One of them may have a waker.
+    is_awaited: bool,
     pub(super) epochs: Epochs,
     pub(super) serving: Serving,
     // What the events are on the wire, with their places.
@@ -106,6 +108,7 @@ impl Log {
             dropped: 0,
             end: None,
             readers: Slab::new(),
+            is_awaited: false,
             epochs: Epochs::default(),
             serving: Serving::Always,
             observers: 0,
@@ -386,6 +389,15 @@ impl State {
         Seq(self.dropped + self.events.len() as u64)
     }
 
+    /// Who reads at this place is woken by what comes next.
+    pub(super) fn wait(&mut self, place: usize, waker: &Waker) {
+        self.is_awaited = true;
+        match &mut self.readers[place] {
+            Some(known) => known.clone_from(waker),
+            empty => *empty = Some(waker.clone()),
+        }
+    }
+
     fn vacant_until(&self, grace: Grace) -> Option<Instant> {
         // A time too far off to be told is never.
         self.vacant_since?.checked_add(grace.0)
@@ -414,6 +426,9 @@ impl State {
 
 /// Wakes who waits, after the lock is released: they would queue on it.
 pub(super) fn wake(mut state: MutexGuard<'_, State>) {
+    if !std::mem::take(&mut state.is_awaited) {
+        return;
+    }
     let waiting = state.readers.iter_mut();
     // Most logs have one reader.
     let woken: SmallVec<[Waker; 2]> = waiting.filter_map(|(_, waker)| waker.take()).collect();

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Cursor, Event, Kind, Log,
+    Cursor, Event, Kind, Log, Seq,
     log::{Serving, State},
 };
 
@@ -73,7 +73,8 @@ impl Reader {
             return barred.map(|()| Batch::Lost);
         }
         let before = self.read.seq;
-        if !take(&state, &mut self.read, (self.batch_bytes, out)) {
+        let push = |_, event: &Event| out.push(event.clone());
+        if !take(&state, &mut self.read, self.batch_bytes, push) {
             return Poll::Ready(Batch::Lost);
         }
         if self.read.seq > before {
@@ -82,23 +83,24 @@ impl Reader {
         if state.end.is_some() {
             return Poll::Ready(Batch::End);
         }
-        wait(&mut state.readers[self.place], cx);
+        state.wait(self.place, cx.waker());
         Poll::Pending
     }
 
-    /// The same for who has sent the events before anything else is asked for: where nothing lies behind
-    /// them, what comes next wakes the task. `false` where there is more to be told by
-    /// [`Self::poll_batch`]: events, an end, that the place is lost.
-    pub fn keep_up(&mut self, cx: &Context<'_>, out: &mut Vec<Event>) -> bool {
+    /// The same for who has something to do with each event before anything else is asked for: `with` is
+    /// given it with its place, while the log is locked. Where nothing lies behind them, what comes next wakes the
+    /// task. `false` where there is more to be told by [`Self::poll_batch`]: events, an end with what came last,
+    /// that the place is lost.
+    pub fn keep_up(&mut self, cx: &Context<'_>, with: impl FnMut(Cursor, &Event)) -> bool {
         let mut state = self.log.lock();
-        if self.barred(&mut state, cx).is_some()
-            || !take(&state, &mut self.read, (self.batch_bytes, out))
-            || state.end.is_some()
+        if state.end.is_some()
+            || self.barred(&mut state, cx).is_some()
+            || !take(&state, &mut self.read, self.batch_bytes, with)
             || self.read.seq < state.top()
         {
             return false;
         }
-        wait(&mut state.readers[self.place], cx);
+        state.wait(self.place, cx.waker());
         true
     }
 
@@ -112,7 +114,7 @@ impl Reader {
             Serving::Always => None,
             Serving::Until(until) if Instant::now() < until => None,
             Serving::Until(_) => {
-                wait(&mut state.readers[self.place], cx);
+                state.wait(self.place, cx.waker());
                 Some(Poll::Pending)
             }
             Serving::Never => Some(Poll::Ready(())),
@@ -134,7 +136,7 @@ impl Reader {
             if state.end.is_some() {
                 return Poll::Ready(None);
             }
-            wait(&mut state.readers[self.place], cx);
+            state.wait(self.place, cx.waker());
             Poll::Pending
         })
         .await
@@ -159,32 +161,28 @@ impl Drop for Reader {
     }
 }
 
-/// Takes what lies ahead: of one epoch, up to the bound; `false` where that is not there any more.
-fn take(state: &State, read: &mut Cursor, (most, out): (usize, &mut Vec<Event>)) -> bool {
+/// Takes what lies ahead: of one epoch, up to about so many bytes; `false` where that is not there any more.
+fn take(
+    state: &State,
+    read: &mut Cursor,
+    most: usize,
+    mut with: impl FnMut(Cursor, &Event),
+) -> bool {
     let from = read.seq.0.checked_sub(state.dropped);
     let Some(from) = from.and_then(|from| usize::try_from(from).ok()) else {
         return false;
     };
-    let before = read.seq;
-    let until = state.epochs.boundary_after(before);
+    let epoch = state.epochs.of(Seq(read.seq.0 + 1));
+    let until = state.epochs.boundary_after(read.seq);
     let mut bytes = 0;
     for event in state.events.iter().skip(from) {
         if bytes >= most || until.is_some_and(|until| read.seq >= until) {
             break;
         }
         bytes += event.frame.len();
-        out.push(event.clone());
         read.seq.0 += 1;
-    }
-    if read.seq > before {
-        read.epoch = state.epochs.of(read.seq);
+        read.epoch = epoch;
+        with(*read, event);
     }
     true
-}
-
-fn wait(place: &mut Option<std::task::Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *place = Some(cx.waker().clone()),
-    }
 }

@@ -19,8 +19,10 @@ pub struct Delivery {
 
 #[derive(Debug, Default)]
 struct Times {
-    planned: Vec<u32>,
-    sent: Vec<u32>,
+    // When each event was due, and when it was sent: so many of each, and 0 for the others.
+    events: Vec<(u32, u32)>,
+    planned: usize,
+    sent: usize,
     bytes: u64,
     faults: Vec<String>,
     end: Option<&'static str>,
@@ -91,18 +93,25 @@ impl Delivery {
     /// The next event is due so long after the start.
     pub fn plan(&self, after: Duration) {
         let mut times = self.times();
-        if times.planned.len() < MOST {
-            times.planned.push(micros(after));
+        let place = times.planned;
+        if let Some(event) = times.event(place) {
+            event.0 = micros(after);
+            times.planned += 1;
         }
     }
 
-    /// So many events, of so many bytes together, are handed to the socket now.
-    pub fn sent(&self, events: usize, bytes: usize) {
-        let now = micros(self.start.elapsed());
+    /// So many events, of so many bytes together, are handed to the socket at this time.
+    pub fn sent(&self, at: Instant, events: usize, bytes: usize) {
+        let at = micros(at.duration_since(self.start));
         let mut times = self.times();
-        let room = MOST - times.sent.len();
-        let events = events.min(room);
-        times.sent.extend(std::iter::repeat_n(now, events));
+        for _ in 0..events {
+            let place = times.sent;
+            let Some(event) = times.event(place) else {
+                break;
+            };
+            event.1 = at;
+            times.sent += 1;
+        }
         times.bytes += bytes as u64;
     }
 
@@ -120,8 +129,14 @@ impl Delivery {
     pub fn report(&self) -> Delivered {
         let times = self.times();
         Delivered {
-            planned: times.planned.clone(),
-            sent: times.sent.clone(),
+            planned: times.events[..times.planned]
+                .iter()
+                .map(|event| event.0)
+                .collect(),
+            sent: times.events[..times.sent]
+                .iter()
+                .map(|event| event.1)
+                .collect(),
             bytes: times.bytes,
             faults: times.faults.clone(),
             end: times.end,
@@ -131,6 +146,16 @@ impl Delivery {
     fn times(&self) -> MutexGuard<'_, Times> {
         // Nothing that panics runs under the lock.
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Times {
+    /// The times of the event at this place, which is there or the next; none if they are not kept.
+    fn event(&mut self, place: usize) -> Option<&mut (u32, u32)> {
+        if place == self.events.len() && place < MOST {
+            self.events.push((0, 0));
+        }
+        self.events.get_mut(place)
     }
 }
 

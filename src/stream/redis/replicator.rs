@@ -284,8 +284,13 @@ impl Replicator {
     fn collect(&mut self) -> Option<Pending> {
         let first = Seq(self.reader.cursor().seq.0 + 1);
         let mut events = Vec::new();
-        let cx = Context::from_waker(&self.waker);
-        let has_more = !self.reader.keep_up(&cx, &mut events);
+        let mut cx = Context::from_waker(&self.waker);
+        let has_more = !self
+            .reader
+            .keep_up(&cx, |_, event| events.push(event.clone()));
+        if has_more && events.is_empty() {
+            let _ = self.reader.poll_batch(&mut cx, &mut events);
+        }
         // Nothing follows an end, so what is behind the last event after it was seen is all.
         let end = has_more.then(|| self.log.end()).flatten();
         let end = end.filter(|_| self.reader.cursor().seq == self.log.top().seq);
