@@ -44,10 +44,10 @@ pub(super) struct Account {
     started: (SystemTime, Instant),
     first_token: Option<Instant>,
     last_token: Option<Instant>,
-    spent: Spent,
+    spent: Box<Spent>,
     end: Option<(End, Instant)>,
     // None: it is not traced.
-    trace: Option<Trace>,
+    trace: Option<Box<Trace>>,
 }
 
 /// What is told of a completion beside what it says.
@@ -88,7 +88,7 @@ impl Account {
             key: None,
             started: (SystemTime::now(), Instant::now()),
             first_token: None,
-            spent: Spent::nothing(),
+            spent: Box::new(Spent::nothing()),
             end: None,
             trace: None,
         }
@@ -97,7 +97,8 @@ impl Account {
     /// The same, traced if anything is: `call` is what upstreams are asked.
     pub(super) fn traced(mut self, call: &Call) -> Self {
         let asked = (&*call.request, &call.headers);
-        self.trace = Trace::begin(&self.ledger.spans, &self.completion, asked, self.started);
+        self.trace =
+            Trace::begin(&self.ledger.spans, &self.completion, asked, self.started).map(Box::new);
         self
     }
 
@@ -105,7 +106,8 @@ impl Account {
     /// `call` was made in.
     pub(super) fn traced_within(mut self, call: &Call) -> Self {
         let asked = (&*call.request, &call.headers);
-        self.trace = Trace::within(&self.ledger.spans, &self.completion, asked, self.started);
+        self.trace =
+            Trace::within(&self.ledger.spans, &self.completion, asked, self.started).map(Box::new);
         self
     }
 

@@ -72,10 +72,10 @@ impl Service {
         let completion = Arc::new(Completion::new(log, about, None));
         let ledger = self.shared.ledger.clone();
         let account = Account::open(ledger, completion, (recall.key, &route.name)).traced(&call);
-        let shared = self.shared.clone();
+        let shared = Arc::clone(&self.shared);
         let pump = Pump::new(producer, account, route, Rc::new(call), shared).inherited();
         let pumps = &self.shared.pumps;
-        pumps.spawn(pump.run(pumps.stopping()));
+        pumps.spawn(Box::new(pump).run(pumps.stopping()));
     }
 
     /// What a log that another node has begun is the answer to, and who can go on with it.

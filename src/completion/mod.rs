@@ -12,6 +12,7 @@ mod claims;
 mod clock;
 mod code;
 mod continuation;
+mod deadline;
 mod demand;
 mod estimate;
 mod failure;

@@ -13,6 +13,8 @@ pub(super) struct Progress {
     first_content: Option<Instant>,
     last_content: Option<Instant>,
     last_finish: Option<Instant>,
+    // The deadline is another than it was.
+    has_moved: bool,
 }
 
 /// The answer ended, but not every choice had finished.
@@ -30,15 +32,18 @@ impl Progress {
 
     /// Takes note of one more chunk.
     pub(super) fn note(&mut self, facts: &Facts, now: Instant) {
-        if facts.has_content || self.last_content.is_none() {
+        if (facts.has_content || self.last_content.is_none()) && self.last_content != Some(now) {
             self.last_content = Some(now);
+            self.has_moved = true;
         }
         if facts.has_content {
             self.first_content.get_or_insert(now);
         }
         if facts.finished & !self.finished != 0 {
             self.last_finish = Some(now);
+            self.has_moved = true;
         }
+        self.has_moved |= facts.seen & !self.seen != 0;
         self.seen |= facts.seen;
         self.finished |= facts.finished;
     }
@@ -48,8 +53,11 @@ impl Progress {
         self.first_content
     }
 
-    /// When the next chunk must have come, once there is one. Chunks without content are no progress.
-    pub(super) fn deadline(&self, clocks: &Clocks) -> Option<Instant> {
+    /// When the next chunk must have come, if that has changed. Chunks without content are no progress.
+    pub(super) fn deadline(&mut self, clocks: &Clocks) -> Option<Instant> {
+        if !std::mem::take(&mut self.has_moved) {
+            return None;
+        }
         match self.last_finish {
             Some(finish) if self.at_eof().is_ok() => Some(finish + clocks.after_finish),
             Some(_) | None => self.last_content.map(|last| last + clocks.between),

@@ -31,22 +31,23 @@ const STORING: Duration = Duration::from_millis(500);
 /// How long after a failed attempt to store it the next one is made: first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// One answer on its way into its log.
+/// One answer on its way into its log. What is not asked for with every chunk is in boxes, so that what is lies
+/// close together.
 pub(super) struct Pump {
     pub(super) producer: Option<Producer>,
     // Settled once the log has ended, or when the pump is lost.
     pub(super) account: Account,
     pub(super) framer: Framer,
-    pub(super) route: Route,
+    pub(super) route: Box<Route>,
     pub(super) call: Rc<Call>,
     pub(super) progress: Progress,
     // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
     pub(super) is_closed: bool,
     // What is held back while another upstream may still be asked.
     pub(super) release: Release,
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     // What it takes of its key's limits until its end.
-    reservation: Option<Reservation>,
+    reservation: Option<Box<Reservation>>,
     // Another node has begun it, and is gone.
     pub(super) is_inherited: bool,
     // The request may share its answer.
@@ -59,7 +60,7 @@ impl Pump {
         account: Account,
         route: Route,
         call: Rc<Call>,
-        shared: Shared,
+        shared: Arc<Shared>,
     ) -> Self {
         Self {
             framer: Framer::new(
@@ -68,7 +69,7 @@ impl Pump {
             ),
             producer: Some(producer),
             account,
-            route,
+            route: Box::new(route),
             progress: Progress::new(call.request.choices()),
             call,
             is_closed: false,
@@ -101,12 +102,12 @@ impl Pump {
     /// The same, with what it takes of its key's limits.
     pub(super) fn holding(mut self, mut reservation: Reservation) -> Self {
         reservation.begin();
-        self.reservation = Some(reservation);
+        self.reservation = Some(Box::new(reservation));
         self
     }
 
     /// Fills the log and ends it. A generation that nobody reads for its grace is cancelled.
-    pub(super) async fn run(mut self, stopping: CancellationToken) {
+    pub(super) async fn run(mut self: Box<Self>, stopping: CancellationToken) {
         let log = Arc::clone(&self.account.completion().log);
         let total = self.route.clocks.total;
         let outcome = {

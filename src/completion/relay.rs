@@ -1,17 +1,18 @@
 //! From the upstreams of a model into the log, one after the other: what [`Pump::relay`] does.
 
-use std::{pin::pin, rc::Rc};
+use std::rc::Rc;
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use tokio::{
     select,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
     Clock, Code, Failure,
     continuation::{self, MAX_SEAMS, Said},
+    deadline::Deadline,
     progress::{Incomplete, Progress},
     pump::{Pump, millis},
     release::Release,
@@ -141,8 +142,7 @@ impl Pump {
             true => clocks.first_chunk,
             false => clocks.total,
         };
-        let mut due = Instant::now() + first_chunk;
-        let mut deadline = pin!(sleep_until(due));
+        let due = Instant::now() + first_chunk;
         let opening = target.backend.open(self.account.call(call));
         let late = |_| Failure::late(Clock::FirstChunk, Some(first_chunk));
         let answer = timeout_at(due, opening).await.map_err(late)??;
@@ -157,17 +157,13 @@ impl Pump {
             }
             Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
-        let mut has_begun = false;
+        let mut deadline = Deadline::new(due);
+        let (mut has_begun, mut is_good) = (false, false);
         loop {
             let step = select! {
                 biased;
                 step = chunks.next() => step,
                 () = &mut deadline => {
-                    // It is moved when it fires, not with every chunk.
-                    if deadline.deadline() < due {
-                        deadline.as_mut().reset(due);
-                        continue;
-                    }
                     return self.says_no_more(match has_begun {
                         true => Failure::late(Clock::Between, Some(clocks.between)),
                         false => Failure::late(Clock::FirstChunk, Some(first_chunk)),
@@ -185,13 +181,13 @@ impl Pump {
                 }
                 Some(Err(error)) => return Err(error.into()),
             }
-            if self.progress.first_content().is_some() {
+            if !is_good && self.progress.first_content().is_some() {
+                is_good = true;
                 attempt.good();
             }
             has_begun = true;
-            due = self.progress.deadline(&clocks).unwrap_or(due);
-            if due < deadline.deadline() {
-                deadline.as_mut().reset(due);
+            if let Some(due) = self.progress.deadline(&clocks) {
+                deadline.move_to(due);
             }
         }
     }

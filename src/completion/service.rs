@@ -35,7 +35,7 @@ use crate::{
 /// The completions, as one worker thread sees them.
 pub struct Service {
     pub(super) router: Router,
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the services of all worker threads share.
@@ -98,6 +98,7 @@ pub struct Ask {
 impl Service {
     /// A service over these backends.
     pub fn new(router: Router, shared: Shared) -> Self {
+        let shared = Arc::new(shared);
         Self { router, shared }
     }
 
@@ -159,13 +160,13 @@ impl Service {
             credentials: ask.credentials,
             partial: None,
         });
-        let shared = self.shared.clone();
+        let shared = Arc::clone(&self.shared);
         let account = account.traced(&call);
         let print = Fingerprint::of(ask.owner, route, &call);
         let pump = Pump::new(producer, account, route.clone(), call, shared);
         let pump = pump.holding(reservation).sharing(print);
         let pumps = &self.shared.pumps;
-        pumps.spawn(pump.run(pumps.stopping()));
+        pumps.spawn(Box::new(pump).run(pumps.stopping()));
         Ok(Started { completion, reader })
     }
 

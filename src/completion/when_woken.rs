@@ -39,6 +39,14 @@ impl<F: Future + Unpin> WhenWoken<F> {
     }
 }
 
+impl<F> WhenWoken<F> {
+    /// Changes the future, which is looked at the next time.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut F)) {
+        change(&mut self.future);
+        self.bell.has_rung.store(true, Ordering::Release);
+    }
+}
+
 impl<F: Future + Unpin> Future for WhenWoken<F> {
     type Output = F::Output;
 

@@ -19,7 +19,7 @@ use crate::{
 /// A request whose answer may be shared.
 pub(in crate::completion) struct Request<'a> {
     /// Where it is made.
-    pub(in crate::completion) shared: &'a Shared,
+    pub(in crate::completion) shared: &'a Arc<Shared>,
     /// Who can answer it.
     pub(in crate::completion) route: &'a Route,
     /// It.
@@ -124,7 +124,7 @@ impl Request<'_> {
 
     /// Fills a new source, on this worker thread, and keeps or forgets it once it has ended.
     fn begin(&self, producer: Producer, source: Arc<Completion>, flight: Flight) {
-        let shared = self.shared.clone();
+        let shared = Arc::clone(self.shared);
         let account = Account::unrecorded(shared.ledger.clone(), Arc::clone(&source));
         let call = Rc::new(Call {
             id: source.log.id().to_string(),
@@ -136,13 +136,19 @@ impl Request<'_> {
         });
         let account = account.traced_within(&call);
         let choices = call.request.choices();
-        let pump = Pump::new(producer, account, self.route.clone(), call, shared.clone());
+        let pump = Pump::new(
+            producer,
+            account,
+            self.route.clone(),
+            call,
+            Arc::clone(&shared),
+        );
         let pump = pump.stamping();
         let kept_for = self.keeps().then(|| self.lifetime());
         let print = self.print.clone();
         let stopping = shared.pumps.stopping();
         self.shared.pumps.spawn(async move {
-            pump.run(stopping).await;
+            Box::new(pump).run(stopping).await;
             let log = &source.log;
             match kept_for.filter(|_| is_reusable(log, choices)) {
                 Some(lifetime) => shared.cache.answers.put(&print, log.id(), lifetime).await,
