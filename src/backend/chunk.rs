@@ -78,14 +78,21 @@ impl Chunk {
         }
     }
 
-    /// The event, where the backend has written one with this id.
-    pub fn event_of(&self, id: &str) -> Option<&Frame> {
-        let Form::Event(event) = &self.form else {
-            return None;
+    /// The event, where the backend has written one.
+    pub fn event(&self) -> Option<&Frame> {
+        match &self.form {
+            Form::Json(..) => None,
+            Form::Event(event) => Some(event),
+        }
+    }
+
+    /// Whether that event says this id.
+    pub fn is_event_of(&self, id: &str) -> bool {
+        let is_said = |event: &Frame| {
+            let own = event.beginning()[DATA.len()..].get(self.facts.id?.range())?;
+            Some(own.strip_prefix(b"\"")?.strip_suffix(b"\"")? == id.as_bytes())
         };
-        let own = event.beginning()[DATA.len()..].get(self.facts.id?.range())?;
-        let own = own.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        (own == id.as_bytes()).then_some(event)
+        self.event().and_then(is_said) == Some(true)
     }
 }
 

@@ -290,7 +290,7 @@ fn chunks(
 /// Nobody reads on after this, though the upstream may not have ended.
 fn is_last(step: &Result<Step, BackendError>) -> bool {
     match step {
-        Ok(Step::Chunk(Chunk { facts, .. })) => facts.error.is_some() || facts.choice_failed,
+        Ok(Step::Chunk(chunk)) => chunk.facts.error.is_some() || chunk.facts.choice_failed,
         // Its end of file is waited for.
         Ok(Step::Done) => false,
         Err(_) => true,
@@ -308,7 +308,7 @@ fn step(
         Ok(event) => {
             let facts = scanner.scan(&event.data);
             let chunk = chunk(event.data, facts)?.like(scanner.likeness());
-            return Ok(Some(Step::Chunk(chunk)));
+            return Ok(Some(Step::Chunk(Box::new(chunk))));
         }
         Err(error) => error,
     };

@@ -34,6 +34,8 @@ pub(super) struct Framer {
     pub(super) since: Option<Instant>,
     // What chunks that are like one another have in common as events.
     pattern: Option<(Likeness, Arc<Pattern>)>,
+    // That of events which the backend has written with the completion's id.
+    own: Option<Arc<Pattern>>,
     // Where the next frames are written.
     room: BytesMut,
     taken: usize,
@@ -47,6 +49,7 @@ impl Framer {
             has_sequence,
             since: None,
             pattern: None,
+            own: None,
             room: BytesMut::new(),
             taken: 0,
         }
@@ -68,7 +71,9 @@ impl Framer {
         if self.has_sequence || self.since.is_some() {
             return self.frame(chunk, seq).into();
         }
-        if let Some(event) = chunk.event_of(self.id.as_str()) {
+        if let Some(event) = chunk.event()
+            && self.has_own_id(chunk, event)
+        {
             return event.clone();
         }
         let Some(likeness) = chunk.likeness() else {
@@ -90,6 +95,18 @@ impl Framer {
             .then(|| Pattern::new(frame.slice(..at), frame.slice(end..)))
             .map(|pattern| (likeness.clone(), pattern));
         frame.into()
+    }
+
+    /// Whether an event that the backend has written says the completion's id.
+    fn has_own_id(&mut self, chunk: &Chunk, event: &Frame) -> bool {
+        if self.own.as_ref().is_some_and(|own| event.is_of(own)) {
+            return true;
+        }
+        let has_own = chunk.is_event_of(self.id.as_str());
+        if has_own && let Some(pattern) = event.pattern() {
+            self.own = Some(Arc::clone(pattern));
+        }
+        has_own
     }
 
     /// A whole completion's only event: JSON without a frame around it.

@@ -84,13 +84,25 @@ impl Frame {
             Form::Written(bytes) => return bytes.len(),
             Form::Filled(pattern, _) => pattern,
         };
-        let is_shared = |other: &Self| match &other.0 {
-            Form::Written(_) => false,
-            Form::Filled(others, _) => Arc::ptr_eq(pattern, others),
-        };
-        match other.is_some_and(is_shared) {
+        match other.is_some_and(|other| other.is_of(pattern)) {
             true => 0,
             false => pattern.before.len() + pattern.after.len(),
+        }
+    }
+
+    /// Whether it is of this pattern.
+    pub fn is_of(&self, pattern: &Arc<Pattern>) -> bool {
+        match &self.0 {
+            Form::Written(_) => false,
+            Form::Filled(own, _) => Arc::ptr_eq(own, pattern),
+        }
+    }
+
+    /// What it is made of, if it is not written out.
+    pub fn pattern(&self) -> Option<&Arc<Pattern>> {
+        match &self.0 {
+            Form::Written(_) => None,
+            Form::Filled(pattern, _) => Some(pattern),
         }
     }
 

@@ -53,14 +53,14 @@ pub(super) fn chunks(
                 yield clock.chunk(opening);
             }
         }
-        let steps = show.choices.iter().map(|c| c.pieces.len()).max().unwrap_or_default();
+        let steps = show.choices.iter().map(Choice::steps).max().unwrap_or_default();
         for step in 0..steps {
             if step > 0 {
                 clock.advance(show.pace.next(show.place.given())).await;
             }
             for (index, choice) in (0..).zip(&show.choices) {
-                let Some(piece) = choice.pieces.get(step) else { continue };
-                let is_last = step + 1 == choice.pieces.len();
+                let Some(piece) = choice.piece(step) else { continue };
+                let is_last = step + 1 == choice.steps();
                 let finish = (is_last && dialect.merges_finish()).then_some(&choice.finish_reason[..]);
                 let text = if finish.is_none() { render.text_piece((index, choice), piece) } else { None };
                 match text {
@@ -71,7 +71,7 @@ pub(super) fn chunks(
         }
         let count = show.choices.len();
         for (index, choice) in (0..).zip(&show.choices) {
-            if choice.pieces.is_empty() || !dialect.merges_finish() {
+            if choice.steps() == 0 || !dialect.merges_finish() {
                 let is_last = index as usize + 1 == count;
                 let usage = (is_last && dialect.merges_usage()).then_some(&show.usage);
                 yield clock.chunk(render.finish(index, &choice.finish_reason, usage));
@@ -131,7 +131,7 @@ impl Clock {
 
     fn filled(&self, chunk: Chunk) -> Result<Step, BackendError> {
         self.plan();
-        Ok(Step::Chunk(chunk))
+        Ok(Step::Chunk(Box::new(chunk)))
     }
 }
 
@@ -151,5 +151,5 @@ pub(super) fn raw(frames: Vec<RawFrame>, cast: &Cast) -> Frames {
 fn chunk(json: Vec<u8>) -> Result<Step, BackendError> {
     let facts = scan(&json).map_err(|error| BackendError::Internal(error.to_string()))?;
     let json = json.into();
-    Ok(Step::Chunk(Chunk::new(json, facts)))
+    Ok(Step::Chunk(Box::new(Chunk::new(json, facts))))
 }

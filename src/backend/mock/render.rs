@@ -47,6 +47,8 @@ pub(super) struct Render<'a> {
     random: Random,
     has_usage: bool,
     has_padding: bool,
+    // The chunks of a text differ in nothing but that.
+    is_alike: bool,
     // Of each choice, once it has said something; `None` where it has none.
     templates: Vec<Option<Template>>,
 }
@@ -55,12 +57,18 @@ impl<'a> Render<'a> {
     /// For the answer to `call`.
     pub(super) fn new(call: &'a Call, look: &'a Look, random: Random) -> Self {
         let options = call.request.params.stream_options.as_ref();
+        let has_padding = options.and_then(|o| o.include_obfuscation) == Some(true);
+        let is_alike = !has_padding
+            && look.logprobs.is_none()
+            && look.dialect == Dialect::Openai
+            && call.request.form() != Form::Text;
         Self {
             call,
             look,
             random,
             has_usage: call.request.includes_usage(),
-            has_padding: options.and_then(|o| o.include_obfuscation) == Some(true),
+            has_padding,
+            is_alike,
             templates: Vec::new(),
         }
     }
@@ -69,20 +77,22 @@ impl<'a> Render<'a> {
     pub(super) fn text_piece(
         &mut self,
         (index, choice): (u32, &Choice),
-        piece: &Piece,
+        piece: Piece<'_>,
     ) -> Option<Chunk> {
-        let is_more = self.has_padding || self.look.logprobs.is_some() || self.is_text();
-        let is_told = piece.kind == PieceKind::Text && !piece.text().is_empty();
-        if is_more || !is_told || self.look.dialect != Dialect::Openai {
+        if !self.is_alike || piece.kind != PieceKind::Text || piece.text.is_empty() {
             return None;
         }
+        let mark = Piece {
+            text: MARK,
+            ..piece
+        };
         while self.templates.len() <= index as usize {
             let number = u32::try_from(self.templates.len()).unwrap_or(u32::MAX);
-            let json = self.piece((number, choice), &Piece::text_of(MARK), None);
+            let json = self.piece((number, choice), mark, None);
             self.templates.push(Template::of(&json));
         }
         let template = self.templates.get(index as usize)?.as_ref();
-        template.map(|template| template.fill(piece.text()))
+        template.map(|template| template.fill(piece.text, piece.is_plain))
     }
 
     /// What some servers send before anything else.
@@ -117,10 +127,10 @@ impl<'a> Render<'a> {
     pub(super) fn piece(
         &mut self,
         (index, choice): (u32, &Choice),
-        piece: &Piece,
+        piece: Piece<'_>,
         finish_reason: Option<&str>,
     ) -> Vec<u8> {
-        let text = piece.text();
+        let text = piece.text;
         if self.is_text() {
             return self.text((index, text), finish_reason, None);
         }
@@ -219,9 +229,9 @@ impl<'a> Render<'a> {
     }
 
     /// How probable a token was; only texts and refusals say so.
-    fn logprobs<'b>(&mut self, piece: &'b Piece) -> Option<Logprobs<'b>> {
+    fn logprobs<'b>(&mut self, piece: Piece<'b>) -> Option<Logprobs<'b>> {
         let alternatives = self.look.logprobs?;
-        let token = piece.text();
+        let token = piece.text;
         let is_text = piece.kind == PieceKind::Text;
         if !is_text && piece.kind != PieceKind::Refusal {
             return None;

@@ -1,8 +1,8 @@
 //! An answer before it is sent: what each choice says, cut where the request says.
 
-use std::rc::Rc;
+use std::ops::Range;
 
-use super::splits::Splits;
+use super::splits::{Split, Splits};
 use crate::{openai::ChatRequest, tokens::TokensError};
 
 /// A part of what a choice says, with everything filled in.
@@ -32,8 +32,8 @@ pub(super) struct Call {
 /// One choice, cut into what is sent.
 #[derive(Debug)]
 pub(super) struct Choice {
-    /// Every step of it.
-    pub(super) pieces: Vec<Piece>,
+    // Every step of it.
+    parts: Vec<Part>,
     /// The calls that the steps speak of.
     pub(super) calls: Vec<Call>,
     /// How many tokens were generated, and how many of them were thoughts.
@@ -48,13 +48,25 @@ pub(super) struct Choice {
 }
 
 /// One step of a choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
     /// Of what it is.
     pub(super) kind: PieceKind,
-    text: Rc<str>,
-    start: usize,
-    end: usize,
+    /// What is said.
+    pub(super) text: &'a str,
+    /// It stands in JSON as it is, as far as is known.
+    pub(super) is_plain: bool,
+}
+
+/// Steps of one kind, one after the other: the first pieces of a text.
+#[derive(Debug)]
+struct Part {
+    kind: PieceKind,
+    split: Split,
+    // The number of its first step, and of that behind its last.
+    steps: Range<usize>,
+    // Where the text ends, if its last piece goes on.
+    until: usize,
 }
 
 /// Of what a step is.
@@ -72,24 +84,24 @@ pub(super) enum PieceKind {
     Arguments(usize),
 }
 
-impl Piece {
-    /// A text that is said at once.
-    pub(super) fn text_of(text: &str) -> Self {
-        Self {
-            kind: PieceKind::Text,
-            text: text.into(),
-            start: 0,
-            end: text.len(),
-        }
-    }
-
-    /// What is said.
-    pub(super) fn text(&self) -> &str {
-        &self.text[self.start..self.end]
-    }
-}
-
 impl Choice {
+    /// How many steps it has.
+    pub(super) fn steps(&self) -> usize {
+        self.parts.last().map_or(0, |last| last.steps.end)
+    }
+
+    /// The step of this number.
+    pub(super) fn piece(&self, step: usize) -> Option<Piece<'_>> {
+        let part = self.parts.partition_point(|part| part.steps.end <= step);
+        let part = self.parts.get(part)?;
+        let number = step.checked_sub(part.steps.start)?;
+        Some(Piece {
+            kind: part.kind,
+            text: part.split.text_of(number, part.until),
+            is_plain: part.split.is_plain,
+        })
+    }
+
     /// Cuts blocks into tokens, up to where the request's `stop` and its limit say.
     pub(super) async fn cut(
         blocks: Vec<Block>,
@@ -99,7 +111,7 @@ impl Choice {
         let mut cutter = Cutter {
             begins_with_text: !matches!(blocks.first(), Some(Block::Call(_))),
             room: request.max_tokens().unwrap_or(usize::MAX),
-            pieces: Vec::new(),
+            parts: Vec::new(),
             calls: Vec::new(),
             tokens: 0,
             reasoning_tokens: 0,
@@ -127,7 +139,7 @@ impl Choice {
         };
         Ok(Self {
             finish_reason: end.unwrap_or(natural).to_owned(),
-            pieces: cutter.pieces,
+            parts: cutter.parts,
             calls: cutter.calls,
             tokens: cutter.tokens,
             reasoning_tokens: cutter.reasoning_tokens,
@@ -139,7 +151,7 @@ impl Choice {
 
 struct Cutter<'a> {
     room: usize,
-    pieces: Vec<Piece>,
+    parts: Vec<Part>,
     calls: Vec<Call>,
     tokens: usize,
     reasoning_tokens: usize,
@@ -156,29 +168,38 @@ impl Cutter<'_> {
         stop: Option<usize>,
     ) -> Result<Option<&'static str>, TokensError> {
         let split = self.splits.split(&text).await?;
-        let text: Rc<str> = text.into();
-        self.pieces.reserve(split.len());
-        let mut start = 0;
-        for piece in split.iter() {
+        let mut end = stop.is_some().then_some("stop");
+        let (mut start, mut count) = (0, 0);
+        for piece in split.pieces() {
             if stop.is_some_and(|stop| start >= stop) {
-                return Ok(Some("stop"));
+                break;
             }
             if self.tokens + piece.tokens > self.room {
-                return Ok(Some("length"));
+                end = Some("length");
+                break;
             }
             self.tokens += piece.tokens;
             if kind == PieceKind::Reasoning {
                 self.reasoning_tokens += piece.tokens;
             }
-            self.pieces.push(Piece {
-                kind,
-                text: Rc::clone(&text),
-                start,
-                end: piece.end.min(stop.unwrap_or(piece.end)),
-            });
+            count += 1;
             start = piece.end;
         }
-        Ok(stop.is_some().then_some("stop"))
+        self.say(kind, split, (count, stop.unwrap_or(usize::MAX)));
+        Ok(end)
+    }
+
+    /// Adds so many pieces, as far as they stand before `until`.
+    fn say(&mut self, kind: PieceKind, split: Split, (count, until): (usize, usize)) {
+        let first = self.parts.last().map_or(0, |last| last.steps.end);
+        if count > 0 {
+            self.parts.push(Part {
+                kind,
+                split,
+                steps: first..first + count,
+                until,
+            });
+        }
     }
 
     async fn call(&mut self, call: Call) -> Result<Option<&'static str>, TokensError> {
@@ -188,12 +209,7 @@ impl Cutter<'_> {
             return Ok(Some("length"));
         }
         self.tokens += name;
-        self.pieces.push(Piece {
-            kind: PieceKind::Call(number),
-            text: "".into(),
-            start: 0,
-            end: 0,
-        });
+        self.say(PieceKind::Call(number), Split::uncut(""), (1, 0));
         let arguments = call.arguments.clone();
         self.calls.push(call);
         self.add(PieceKind::Arguments(number), arguments, None)

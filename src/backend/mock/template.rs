@@ -41,11 +41,11 @@ impl Template {
     }
 
     /// The chunk with this text, as an event. The text must not be empty: a chunk that says nothing is no
-    /// content.
-    pub(super) fn fill(&self, text: &str) -> Chunk {
-        let event = match text.bytes().any(needs_escape) {
-            false => self.pattern.fill(text.as_bytes()),
-            true => {
+    /// content. It is not looked through where it is known that JSON has it as it is.
+    pub(super) fn fill(&self, text: &str, is_known_plain: bool) -> Chunk {
+        let event = match is_known_plain || is_plain(text) {
+            true => self.pattern.fill(text.as_bytes()),
+            false => {
                 let quoted = serde_json::Value::from(text).to_string();
                 self.pattern.fill(&quoted.as_bytes()[1..quoted.len() - 1])
             }
@@ -58,9 +58,10 @@ impl Template {
     }
 }
 
-/// JSON writes it as something else (RFC 8259, 7).
-fn needs_escape(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
+/// JSON writes nothing of it as something else (RFC 8259, 7).
+pub(super) fn is_plain(text: &str) -> bool {
+    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    !text.bytes().any(needs_escape)
 }
 
 #[cfg(test)]
@@ -80,13 +81,14 @@ mod tests {
     fn what_is_filled_in_is_what_would_have_been_written_and_read() {
         let template = Template::of(&chunk("m", MARK)).expect("a template");
         for text in ["a", " \"quoted\"\\", "\u{1}\n", "🌊 é", "}"] {
-            let filled = template.fill(text);
+            let filled = template.fill(text, false);
             let written = chunk("m", text);
             assert_eq!(&filled.json()[..], written);
             assert_eq!(filled.facts, scan(&written).expect("a chunk"));
-            let event = filled.event_of("chatcmpl-1").expect("an event");
+            let event = filled.event().expect("an event");
             assert_eq!(event.to_bytes(), crate::sse::data_frame(&written));
-            assert!(filled.event_of("chatcmpl-2").is_none());
+            assert!(filled.is_event_of("chatcmpl-1"));
+            assert!(!filled.is_event_of("chatcmpl-2"));
         }
     }
 
