@@ -3,12 +3,13 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::when_woken::WhenWoken;
+use super::when_woken::{Bell, WhenWoken};
 
 /// Ready when its time has come. Moving it further off costs nothing: the timer follows when it fires.
 pub(super) struct Deadline {
@@ -19,11 +20,12 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    pub(super) fn new(due: Instant) -> Self {
+    /// It is looked at when `bell` rings.
+    pub(super) fn new(due: Instant, bell: &Arc<Bell>) -> Self {
         Self {
             due,
             set: due,
-            timer: WhenWoken::new(Box::pin(sleep_until(due))),
+            timer: WhenWoken::new(Box::pin(sleep_until(due)), bell),
         }
     }
 
@@ -68,7 +70,7 @@ mod tests {
         let start = Instant::now();
         for (first, moved) in [(2, 5), (5, 2), (3, 3)] {
             let start = Instant::now();
-            let mut deadline = Deadline::new(start + SECOND * first);
+            let mut deadline = Deadline::new(start + SECOND * first, &Arc::default());
             assert!(futures_util::poll!(&mut deadline).is_pending());
             deadline.move_to(start + SECOND * moved);
             deadline.await;

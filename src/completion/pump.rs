@@ -14,8 +14,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Clock, Code, Failure, Shared, account::Account, cache::Fingerprint, demand::of_usage,
-    frame::Framer, progress::Progress, release::Release, stored::Kept, view, when_woken::WhenWoken,
+    Clock, Code, Failure, Shared,
+    account::Account,
+    cache::Fingerprint,
+    demand::of_usage,
+    frame::Framer,
+    progress::Progress,
+    release::Release,
+    stored::Kept,
+    view,
+    when_woken::{Bell, WhenWoken},
 };
 use crate::{
     access::Reservation,
@@ -50,6 +58,8 @@ pub(super) struct Pump {
     reservation: Option<Box<Reservation>>,
     // Another node has begun it, and is gone.
     pub(super) is_inherited: bool,
+    // Of what ends an answer, or an attempt, before its time.
+    pub(super) bell: Arc<Bell>,
     // The request may share its answer.
     pub(super) print: Option<Fingerprint>,
 }
@@ -77,6 +87,7 @@ impl Pump {
             shared,
             reservation: None,
             is_inherited: false,
+            bell: Arc::default(),
             print: None,
         }
     }
@@ -110,11 +121,12 @@ impl Pump {
     pub(super) async fn run(mut self: Box<Self>, stopping: CancellationToken) {
         let log = Arc::clone(&self.account.completion().log);
         let total = self.route.clocks.total;
+        let bell = Arc::clone(&self.bell);
         let outcome = {
             let relay = AssertUnwindSafe(self.relay()).catch_unwind();
             // Not looked at with every chunk.
             let stop = pin!(stop(&log, &stopping, total));
-            let stop = WhenWoken::new(stop);
+            let stop = WhenWoken::new(stop, &bell);
             select! {
                 // The answer's own end wins over a clock that runs out beside it.
                 biased;

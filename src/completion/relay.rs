@@ -157,7 +157,7 @@ impl Pump {
             }
             Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
-        let mut deadline = Deadline::new(due);
+        let mut deadline = Deadline::new(due, &self.bell);
         let (mut has_begun, mut is_good) = (false, false);
         loop {
             let step = select! {

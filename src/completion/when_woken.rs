@@ -5,35 +5,36 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
 
 use futures_util::task::{ArcWake, waker};
 
-/// Waits for `future`, and looks at it only when it has something to say.
+/// Waits for `future`, and looks at it only when it, or another at the same bell, has something to say.
 pub(super) struct WhenWoken<F> {
     future: F,
     bell: Arc<Bell>,
+    // Up to then it has heard the bell; None: it is to be looked at whatever the bell says.
+    heard: Option<usize>,
     // Whom the bell wakes.
     task: Option<Waker>,
 }
 
-struct Bell {
-    has_rung: AtomicBool,
+/// What wakes the task that waits for one of several futures.
+#[derive(Default)]
+pub(super) struct Bell {
+    rings: AtomicUsize,
     task: Mutex<Option<Waker>>,
 }
 
 impl<F: Future + Unpin> WhenWoken<F> {
-    pub(super) fn new(future: F) -> Self {
+    pub(super) fn new(future: F, bell: &Arc<Bell>) -> Self {
         Self {
             future,
-            bell: Arc::new(Bell {
-                // For the first time.
-                has_rung: AtomicBool::new(true),
-                task: Mutex::default(),
-            }),
+            bell: Arc::clone(bell),
+            heard: None,
             task: None,
         }
     }
@@ -43,7 +44,7 @@ impl<F> WhenWoken<F> {
     /// Changes the future, which is looked at the next time.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut F)) {
         change(&mut self.future);
-        self.bell.has_rung.store(true, Ordering::Release);
+        self.heard = None;
     }
 }
 
@@ -61,11 +62,11 @@ impl<F: Future + Unpin> Future for WhenWoken<F> {
             *this.bell.task() = this.task.clone();
         }
         // Only after the task is known to it, or it would ring for nobody.
-        if !this.bell.has_rung.load(Ordering::Acquire) {
+        let rings = this.bell.rings.load(Ordering::Acquire);
+        if this.heard == Some(rings) {
             return Poll::Pending;
         }
-        // Takes up all that was done before any ring until now.
-        this.bell.has_rung.swap(false, Ordering::AcqRel);
+        this.heard = Some(rings);
         let waker = waker(Arc::clone(&this.bell));
         Pin::new(&mut this.future).poll(&mut Context::from_waker(&waker))
     }
@@ -80,7 +81,7 @@ impl Bell {
 
 impl ArcWake for Bell {
     fn wake_by_ref(bell: &Arc<Self>) {
-        bell.has_rung.store(true, Ordering::Release);
+        bell.rings.fetch_add(1, Ordering::Release);
         let task = bell.task().clone();
         if let Some(task) = task {
             task.wake();
@@ -98,10 +99,13 @@ mod tests {
     async fn it_is_polled_at_first_and_when_it_was_woken() {
         let (sender, mut receiver) = oneshot::channel();
         let mut polls = 0;
-        let mut future = WhenWoken::new(poll_fn(|cx| {
-            polls += 1;
-            Pin::new(&mut receiver).poll(cx)
-        }));
+        let mut future = WhenWoken::new(
+            poll_fn(|cx| {
+                polls += 1;
+                Pin::new(&mut receiver).poll(cx)
+            }),
+            &Arc::default(),
+        );
         for _ in 0..3 {
             assert!(futures_util::poll!(&mut future).is_pending());
         }
@@ -117,7 +121,7 @@ mod tests {
             tokio::task::yield_now().await;
             sender.send(()).expect("somebody waits");
         };
-        let (received, ()) = tokio::join!(WhenWoken::new(receiver), send);
+        let (received, ()) = tokio::join!(WhenWoken::new(receiver, &Arc::default()), send);
         assert_eq!(received, Ok(()));
     }
 }

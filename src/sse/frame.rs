@@ -78,13 +78,14 @@ impl Frame {
         self.len() == 0
     }
 
-    /// How many of them are in memory for this frame alone, beside one that came before or after it.
-    pub fn held_beside(&self, other: Option<&Self>) -> usize {
+    /// How many of them are in memory for this frame alone, beside one of that pattern which came before or after
+    /// it.
+    pub fn held_beside(&self, other: Option<&Arc<Pattern>>) -> usize {
         let pattern = match &self.0 {
             Form::Written(bytes) => return bytes.len(),
             Form::Filled(pattern, _) => pattern,
         };
-        match other.is_some_and(|other| other.is_of(pattern)) {
+        match other.is_some_and(|other| Arc::ptr_eq(other, pattern)) {
             true => 0,
             false => pattern.before.len() + pattern.after.len(),
         }
@@ -180,12 +181,12 @@ mod tests {
         let pattern = Pattern::new("before".into(), "after".into());
         let (first, second) = (pattern.fill(b"1"), pattern.fill(b"22"));
         assert_eq!(first.held_beside(None), 11);
-        assert_eq!(second.held_beside(Some(&first)), 0);
+        assert_eq!(second.held_beside(first.pattern()), 0);
         let other = Pattern::new("before".into(), "after".into()).fill(b"1");
-        assert_eq!(other.held_beside(Some(&first)), 11);
+        assert_eq!(other.held_beside(first.pattern()), 11);
         let written = Frame::from(Bytes::from_static(b"written"));
-        assert_eq!(written.held_beside(Some(&written)), 7);
-        assert_eq!(first.held_beside(Some(&written)), 11);
+        assert_eq!(written.held_beside(first.pattern()), 7);
+        assert_eq!(first.held_beside(written.pattern()), 11);
     }
 
     #[test]

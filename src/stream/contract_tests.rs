@@ -363,3 +363,34 @@ fn the_budget_gets_back_every_byte() {
     drop((producer, log));
     assert_eq!(store.budget().used(), 0);
 }
+
+#[test]
+fn a_pattern_is_counted_as_long_as_one_event_has_it() {
+    let store = MemoryStore::new(&settings());
+    let caps = Caps {
+        last_events: Some(1),
+        ..store.caps
+    };
+    let log = Log::new(spec(1), caps, Arc::clone(&store.budget));
+    let mut producer = Producer::new(Arc::clone(&log), |_| {});
+    let empty = store.budget().used();
+    let (pattern, other) = (
+        Pattern::new("before".into(), "after".into()),
+        Pattern::new("b".into(), "a".into()),
+    );
+    let place = size_of::<Event>();
+    for (frame, held) in [
+        (pattern.fill(b"a"), 11 + place),
+        (pattern.fill(b"b"), 11 + place),
+        (other.fill(b"c"), 2 + place),
+        (Bytes::new().into(), place),
+        (pattern.fill(b"d"), 11 + place),
+    ] {
+        let kind = Kind::Chunk;
+        let appended = producer.append(Event { kind, frame });
+        appended.expect("within the limits");
+        assert_eq!(store.budget().used() - empty, held);
+    }
+    drop((producer, log));
+    assert_eq!(store.budget().used(), 0);
+}

@@ -1,27 +1,21 @@
 //! One log: a single [`Producer`](super::Producer), any number of [`Reader`]s.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
     time::Duration,
 };
 
 use bytes::Bytes;
-use slab::Slab;
-use smallvec::SmallVec;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Batch, Budget, Caps, Cursor, CursorError, End, Event, Grace, Id, Owner, Reader, Seq,
-    epochs::Epochs,
+    state::{Serving, State, wake},
 };
 
 /// What an empty log is counted with in the [`Budget`], so that their number is bounded too.
 const LOG_OVERHEAD: usize = 1024;
-/// What an event is counted with beside its bytes.
-pub(super) const EVENT_OVERHEAD: usize = size_of::<Event>();
 
 /// What a log is made with.
 #[derive(Debug, Clone)]
@@ -52,43 +46,6 @@ pub struct Log {
     cancelled: CancellationToken,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) events: VecDeque<Event>,
-    // How many events were dropped before the first of these.
-    pub(super) dropped: u64,
-    pub(super) end: Option<End>,
-    // One place per reader, holding its waker while it waits.
-    pub(super) readers: Slab<Option<Waker>>,
-    // One of them may have a waker.
-    is_awaited: bool,
-    pub(super) epochs: Epochs,
-    pub(super) serving: Serving,
-    // What the events are on the wire, with their places.
-    pub(super) bytes: usize,
-    // What they hold in memory.
-    held: usize,
-    pub(super) aside: Option<Bytes>,
-    pub(super) ended_at: Option<Instant>,
-    // How many of the readers are observers, for whom no generation goes on.
-    observers: usize,
-    vacant_since: Option<Instant>,
-    // Nobody read it for its grace, and its producer was told so.
-    is_abandoned: bool,
-    grace: Grace,
-}
-
-/// Whether readers may be shown what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Serving {
-    /// The log is this process' alone.
-    Always,
-    /// Until then nobody else can have taken the log over.
-    Until(Instant),
-    /// Somebody has.
-    Never,
-}
-
 impl Log {
     /// An empty log that nobody reads yet, counted in `budget`.
     pub fn new(spec: Spec, caps: Caps, budget: Arc<Budget>) -> Arc<Self> {
@@ -103,23 +60,7 @@ impl Log {
 
     fn with_lag(spec: Spec, caps: Caps, budget: Arc<Budget>, lag: Option<Duration>) -> Arc<Self> {
         budget.take(LOG_OVERHEAD + spec.about.len());
-        let state = State {
-            events: VecDeque::new(),
-            dropped: 0,
-            end: None,
-            readers: Slab::new(),
-            is_awaited: false,
-            epochs: Epochs::default(),
-            serving: Serving::Always,
-            observers: 0,
-            bytes: 0,
-            held: 0,
-            aside: None,
-            ended_at: None,
-            vacant_since: Some(Instant::now()),
-            is_abandoned: false,
-            grace: spec.grace,
-        };
+        let state = State::new(spec.grace);
         Arc::new(Self {
             id: spec.id,
             owner: spec.owner,
@@ -382,56 +323,4 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.budget.give_back(self.held_bytes());
     }
-}
-
-impl State {
-    pub(super) fn top(&self) -> Seq {
-        Seq(self.dropped + self.events.len() as u64)
-    }
-
-    /// Who reads at this place is woken by what comes next.
-    pub(super) fn wait(&mut self, place: usize, waker: &Waker) {
-        self.is_awaited = true;
-        match &mut self.readers[place] {
-            Some(known) => known.clone_from(waker),
-            empty => *empty = Some(waker.clone()),
-        }
-    }
-
-    fn vacant_until(&self, grace: Grace) -> Option<Instant> {
-        // A time too far off to be told is never.
-        self.vacant_since?.checked_add(grace.0)
-    }
-
-    pub(super) fn push(&mut self, event: Event, budget: &Budget) {
-        let last = self.events.back().map(|last| &last.frame);
-        let held = event.frame.held_beside(last) + EVENT_OVERHEAD;
-        self.held += held;
-        budget.take(held);
-        self.bytes += event.frame.len() + EVENT_OVERHEAD;
-        self.events.push_back(event);
-    }
-
-    pub(super) fn drop_oldest(&mut self, budget: &Budget) {
-        if let Some(oldest) = self.events.pop_front() {
-            let next = self.events.front().map(|next| &next.frame);
-            let held = oldest.frame.held_beside(next) + EVENT_OVERHEAD;
-            self.held -= held;
-            budget.give_back(held);
-            self.bytes -= oldest.frame.len() + EVENT_OVERHEAD;
-            self.dropped += 1;
-        }
-    }
-}
-
-/// Wakes who waits, after the lock is released: they would queue on it.
-pub(super) fn wake(mut state: MutexGuard<'_, State>) {
-    if !std::mem::take(&mut state.is_awaited) {
-        return;
-    }
-    let waiting = state.readers.iter_mut();
-    // Most logs have one reader.
-    let woken: SmallVec<[Waker; 2]> = waiting.filter_map(|(_, waker)| waker.take()).collect();
-    drop(state);
-    woken.into_iter().for_each(Waker::wake);
 }

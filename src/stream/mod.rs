@@ -19,6 +19,7 @@ mod reader;
 mod redis;
 mod settings;
 mod shelf;
+mod state;
 mod store;
 mod store_settings;
 mod turn;

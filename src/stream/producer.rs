@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     AppendError, Caps, End, Event, Kind, Log, Seq,
-    log::{EVENT_OVERHEAD, wake},
+    state::{EVENT_OVERHEAD, wake},
 };
 
 /// The one handle that may write a log.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Cursor, Event, Kind, Log, Seq,
-    log::{Serving, State},
+    state::{Serving, State},
 };
 
 /// How many bytes one batch carries before it stops taking further events.

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     Batch, Budget, Caps, Cursor, End, Event, Grace, Id, Kind, Log, Owner, Producer, Reader, Seq,
-    Spec, log::Serving,
+    Spec, state::Serving,
 };
 
 const SEEDS: u64 = 5000;

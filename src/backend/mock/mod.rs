@@ -161,7 +161,7 @@ impl Mock {
         let tier = question.service_tier.clone().filter(|tier| tier != "auto");
         Ok(Show {
             usage: usage(prompt, &choices, reply.map(|reply| &reply.usage)),
-            choices,
+            choices: choices.into(),
             look: Look {
                 dialect: cast.dialect,
                 service_tier: reply.and_then(|reply| reply.service_tier.clone()).or(tier),

@@ -128,14 +128,19 @@ impl Pace {
         self.vary(self.first)
     }
 
-    /// How long before the next, while so many answers are given.
-    pub(super) fn next(&self, answers: usize) -> Duration {
+    /// How long before the next, while so many answers are given. They are not asked for in vain: all threads count
+    /// them.
+    pub(super) fn next(&self, answers: impl FnOnce() -> usize) -> Duration {
         if self.gap.is_zero() {
             return Duration::ZERO;
         }
-        let others = u32::try_from(answers.saturating_sub(1)).unwrap_or(u32::MAX);
+        let gap = self.vary(self.gap);
+        if self.profile.slow_down <= 0.0 {
+            return gap;
+        }
+        let others = u32::try_from(answers().saturating_sub(1)).unwrap_or(u32::MAX);
         let slower = 1.0 + self.profile.slow_down * f64::from(others);
-        self.vary(self.gap).mul_f64(slower).min(LONGEST)
+        gap.mul_f64(slower).min(LONGEST)
     }
 
     /// One time of those that vary about this one. Only operations whose results IEEE 754 fixes
@@ -175,7 +180,7 @@ mod tests {
 
     fn gaps(profile: &Profile, count: usize) -> Vec<f64> {
         let pace = profile.pace(0, 1.0, Random::new(&[7; 32], 0));
-        (0..count).map(|_| pace.next(1).as_secs_f64()).collect()
+        (0..count).map(|_| pace.next(|| 1).as_secs_f64()).collect()
     }
 
     #[test]
@@ -225,7 +230,7 @@ mod tests {
         };
         let pace = profile.pace(50, 2.0, Random::new(&[0; 32], 0));
         assert_eq!(pace.first(), Duration::from_millis(75));
-        assert_eq!(pace.next(1), Duration::from_millis(50));
-        assert_eq!(pace.next(3), Duration::from_millis(100));
+        assert_eq!(pace.next(|| 1), Duration::from_millis(50));
+        assert_eq!(pace.next(|| 3), Duration::from_millis(100));
     }
 }

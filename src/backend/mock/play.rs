@@ -4,6 +4,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use serde_json::Value;
+use smallvec::SmallVec;
 
 use super::{
     cast::Cast,
@@ -25,7 +26,8 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// An answer that is ready to be played.
 pub(super) struct Show {
-    pub(super) choices: Vec<Choice>,
+    // Most have one.
+    pub(super) choices: SmallVec<[Choice; 1]>,
     pub(super) look: Look,
     pub(super) usage: Value,
     pub(super) pace: Pace,
@@ -56,7 +58,7 @@ pub(super) fn chunks(
         let steps = show.choices.iter().map(Choice::steps).max().unwrap_or_default();
         for step in 0..steps {
             if step > 0 {
-                clock.advance(show.pace.next(show.place.given())).await;
+                clock.advance(show.pace.next(|| show.place.given())).await;
             }
             for (index, choice) in (0..).zip(&show.choices) {
                 let Some(piece) = choice.piece(step) else { continue };

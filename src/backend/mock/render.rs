@@ -1,6 +1,7 @@
 //! The bytes of the mock's chunks.
 
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use super::{
     dialect::Dialect,
@@ -50,7 +51,7 @@ pub(super) struct Render<'a> {
     // The chunks of a text differ in nothing but that.
     is_alike: bool,
     // Of each choice, once it has said something; `None` where it has none.
-    templates: Vec<Option<Template>>,
+    templates: SmallVec<[Option<Template>; 1]>,
 }
 
 impl<'a> Render<'a> {
@@ -69,7 +70,7 @@ impl<'a> Render<'a> {
             has_usage: call.request.includes_usage(),
             has_padding,
             is_alike,
-            templates: Vec::new(),
+            templates: SmallVec::new(),
         }
     }
 

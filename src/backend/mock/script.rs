@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::splits::{Split, Splits};
 use crate::{openai::ChatRequest, tokens::TokensError};
 
@@ -33,7 +35,7 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Choice {
     // Every step of it.
-    parts: Vec<Part>,
+    parts: SmallVec<[Part; 1]>,
     /// The calls that the steps speak of.
     pub(super) calls: Vec<Call>,
     /// How many tokens were generated, and how many of them were thoughts.
@@ -111,7 +113,7 @@ impl Choice {
         let mut cutter = Cutter {
             begins_with_text: !matches!(blocks.first(), Some(Block::Call(_))),
             room: request.max_tokens().unwrap_or(usize::MAX),
-            parts: Vec::new(),
+            parts: SmallVec::new(),
             calls: Vec::new(),
             tokens: 0,
             reasoning_tokens: 0,
@@ -151,7 +153,7 @@ impl Choice {
 
 struct Cutter<'a> {
     room: usize,
-    parts: Vec<Part>,
+    parts: SmallVec<[Part; 1]>,
     calls: Vec<Call>,
     tokens: usize,
     reasoning_tokens: usize,

@@ -15,7 +15,7 @@ use super::{
     scripts::{ScriptError, Times},
     write::Written,
 };
-use crate::stream::log::Serving;
+use crate::stream::state::Serving;
 
 /// How long after a round the next one begins.
 pub(super) const ROUND: Duration = Duration::from_millis(5);

@@ -21,7 +21,7 @@ use super::{
     scripts::Opening,
     write::{How, Writing, Written},
 };
-use crate::stream::{Cursor, Grace, Log, Reader, Seq, log::Serving};
+use crate::stream::{Cursor, Grace, Log, Reader, Seq, state::Serving};
 
 /// How long an event may wait for others of its log that go with it.
 const WINDOW: Duration = Duration::from_millis(20);
