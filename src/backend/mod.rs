@@ -135,8 +135,8 @@ pub type Chunks = Pin<Box<dyn Stream<Item = Result<Step, BackendError>>>>;
 /// One step of a streamed answer.
 #[derive(Debug)]
 pub enum Step {
-    /// A chunk; in a box, for it goes through many hands.
-    Chunk(Box<Chunk>),
+    /// A chunk.
+    Chunk(Chunk),
     /// The terminating sentinel.
     Done,
 }

@@ -308,7 +308,7 @@ fn step(
         Ok(event) => {
             let facts = scanner.scan(&event.data);
             let chunk = chunk(event.data, facts)?.like(scanner.likeness());
-            return Ok(Some(Step::Chunk(Box::new(chunk))));
+            return Ok(Some(Step::Chunk(chunk)));
         }
         Err(error) => error,
     };

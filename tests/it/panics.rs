@@ -64,7 +64,7 @@ impl Backend for Fragile {
                 }
                 let json = Bytes::from(json);
                 let facts = scan(&json).expect("a chunk");
-                Ok(Step::Chunk(Box::new(Chunk::new(json, facts))))
+                Ok(Step::Chunk(Chunk::new(json, facts)))
             }
         });
         let done = stream::once(async { Ok(Step::Done) });

@@ -133,7 +133,7 @@ impl Clock {
 
     fn filled(&self, chunk: Chunk) -> Result<Step, BackendError> {
         self.plan();
-        Ok(Step::Chunk(Box::new(chunk)))
+        Ok(Step::Chunk(chunk))
     }
 }
 
@@ -153,5 +153,5 @@ pub(super) fn raw(frames: Vec<RawFrame>, cast: &Cast) -> Frames {
 fn chunk(json: Vec<u8>) -> Result<Step, BackendError> {
     let facts = scan(&json).map_err(|error| BackendError::Internal(error.to_string()))?;
     let json = json.into();
-    Ok(Step::Chunk(Box::new(Chunk::new(json, facts))))
+    Ok(Step::Chunk(Chunk::new(json, facts)))
 }
