@@ -172,7 +172,7 @@ impl Feed {
         }
     }
 
-    /// Writes what has come, if that is all there is; `false` where the body has to be polled.
+    /// Writes what has come, a batch at most; `false` where the body has to be polled.
     fn write(self: &Arc<Self>, state: &mut State) -> bool {
         let Some(bypass) = &self.bypass else {
             return false;
