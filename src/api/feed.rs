@@ -114,7 +114,7 @@ impl Feed {
         }
         let before = first_of(before, reader);
         let count = taken.len();
-        let bytes = show::join(taken, before, self.show);
+        let bytes = show::join(&taken, before, self.show);
         self.sent(state, count, bytes.len());
         self.gives();
         Poll::Ready(Ok(Some(bytes)))

@@ -63,15 +63,15 @@ pub(super) fn opening(retry: Duration, cursor: Cursor) -> Bytes {
 
 /// The events' bytes in one piece; a single event's are not copied where nothing is added. `before` is the
 /// place before the first of them.
-pub(super) fn join(events: Vec<Event>, before: Cursor, show: Show) -> Bytes {
+pub(super) fn join(events: &[Event], before: Cursor, show: Show) -> Bytes {
     if show.is_plain()
-        && let [event] = &events[..]
+        && let [event] = events
     {
         return event.frame.to_bytes();
     }
     let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len() + 64).sum());
     let mut cursor = before;
-    for event in &events {
+    for event in events {
         cursor.seq.0 += 1;
         write(event, cursor, show, &mut bytes);
     }

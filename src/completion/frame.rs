@@ -99,12 +99,15 @@ impl Framer {
 
     /// Whether an event that the backend has written says the completion's id.
     fn has_own_id(&mut self, chunk: &Chunk, event: &Frame) -> bool {
-        if self.own.as_ref().is_some_and(|own| event.is_of(own)) {
+        let pattern = event.pattern();
+        if let (Some(own), Some(pattern)) = (&self.own, pattern)
+            && Arc::ptr_eq(own, pattern)
+        {
             return true;
         }
         let has_own = chunk.is_event_of(self.id.as_str());
-        if has_own && let Some(pattern) = event.pattern() {
-            self.own = Some(Arc::clone(pattern));
+        if has_own {
+            self.own = pattern.cloned();
         }
         has_own
     }

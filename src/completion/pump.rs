@@ -121,12 +121,11 @@ impl Pump {
     pub(super) async fn run(mut self: Box<Self>, stopping: CancellationToken) {
         let log = Arc::clone(&self.account.completion().log);
         let total = self.route.clocks.total;
-        let bell = Arc::clone(&self.bell);
         let outcome = {
-            let relay = AssertUnwindSafe(self.relay()).catch_unwind();
             // Not looked at with every chunk.
             let stop = pin!(stop(&log, &stopping, total));
-            let stop = WhenWoken::new(stop, &bell);
+            let stop = WhenWoken::new(stop, &self.bell);
+            let relay = AssertUnwindSafe(self.relay()).catch_unwind();
             select! {
                 // The answer's own end wins over a clock that runs out beside it.
                 biased;

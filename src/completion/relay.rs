@@ -181,6 +181,7 @@ impl Pump {
                 }
                 Some(Err(error)) => return Err(error.into()),
             }
+            // The attempt itself is not looked at with every chunk.
             if !is_good && self.progress.first_content().is_some() {
                 is_good = true;
                 attempt.good();

@@ -38,9 +38,7 @@ impl<F: Future + Unpin> WhenWoken<F> {
             task: None,
         }
     }
-}
 
-impl<F> WhenWoken<F> {
     /// Changes the future, which is looked at the next time.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut F)) {
         change(&mut self.future);

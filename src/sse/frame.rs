@@ -91,14 +91,6 @@ impl Frame {
         }
     }
 
-    /// Whether it is of this pattern.
-    pub fn is_of(&self, pattern: &Arc<Pattern>) -> bool {
-        match &self.0 {
-            Form::Written(_) => false,
-            Form::Filled(own, _) => Arc::ptr_eq(own, pattern),
-        }
-    }
-
     /// What it is made of, if it is not written out.
     pub fn pattern(&self) -> Option<&Arc<Pattern>> {
         match &self.0 {

@@ -332,15 +332,21 @@ async fn a_removed_log_is_as_if_it_had_never_been() {
     }
 }
 
-#[test]
-fn the_budget_gets_back_every_byte() {
+/// An empty log of so many events, counted in the budget of a store that does not hold it.
+fn log_of_last(events: usize) -> (MemoryStore, Arc<Log>, Producer) {
     let store = MemoryStore::new(&settings());
     let caps = Caps {
-        last_events: Some(4),
+        last_events: Some(events),
         ..store.caps
     };
     let log = Log::new(spec(1), caps, Arc::clone(&store.budget));
-    let mut producer = Producer::new(Arc::clone(&log), |_| {});
+    let producer = Producer::new(Arc::clone(&log), |_| {});
+    (store, log, producer)
+}
+
+#[test]
+fn the_budget_gets_back_every_byte() {
+    let (store, log, mut producer) = log_of_last(4);
     let empty = store.budget().used();
     let mut append = |frame: Frame| {
         let kind = Kind::Chunk;
@@ -366,13 +372,7 @@ fn the_budget_gets_back_every_byte() {
 
 #[test]
 fn a_pattern_is_counted_as_long_as_one_event_has_it() {
-    let store = MemoryStore::new(&settings());
-    let caps = Caps {
-        last_events: Some(1),
-        ..store.caps
-    };
-    let log = Log::new(spec(1), caps, Arc::clone(&store.budget));
-    let mut producer = Producer::new(Arc::clone(&log), |_| {});
+    let (store, log, mut producer) = log_of_last(1);
     let empty = store.budget().used();
     let (pattern, other) = (
         Pattern::new("before".into(), "after".into()),

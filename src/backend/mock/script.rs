@@ -211,7 +211,7 @@ impl Cutter<'_> {
             return Ok(Some("length"));
         }
         self.tokens += name;
-        self.say(PieceKind::Call(number), Split::uncut(""), (1, 0));
+        self.say(PieceKind::Call(number), Split::default(), (1, 0));
         let arguments = call.arguments.clone();
         self.calls.push(call);
         self.add(PieceKind::Arguments(number), arguments, None)

@@ -23,7 +23,7 @@ pub(super) struct Splits {
 }
 
 /// A text and where it is cut, which all who say it share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Split {
     text: Rc<str>,
     pieces: Rc<[Piece]>,
@@ -32,15 +32,6 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// A text in one piece that is no token.
-    pub(super) fn uncut(text: &str) -> Self {
-        let piece = Piece {
-            end: text.len(),
-            tokens: 0,
-        };
-        Self::of(text.to_owned(), vec![piece])
-    }
-
     fn of(text: String, pieces: Vec<Piece>) -> Self {
         Self {
             is_plain: is_plain(&text),
