@@ -27,7 +27,12 @@ fn main() -> io::Result<()> {
 fn is_wanted() -> bool {
     let is = |name: &str, value: &str| env::var_os(name).is_some_and(|is| is == value);
     let flags = env::var_os("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let has_own = env::var_os("RUSTC_LINKER").is_some() || flags.to_string_lossy().contains("link");
+    let flags = flags.to_string_lossy();
+    let mut options = flags
+        .split('\x1f')
+        .map(|flag| flag.trim_start_matches("-C"));
+    let has_own =
+        env::var_os("RUSTC_LINKER").is_some() || options.any(|option| option.starts_with("link"));
     is("CARGO_CFG_TARGET_OS", "linux") && is("PROFILE", "release") && !has_own
 }
 
@@ -36,7 +41,7 @@ fn tell_linker(script: &Path) {
 }
 
 /// Each function has a section of its own. First come those that are named, then those of the same name
-/// and another hash, then all others.
+/// and another hash, then all others: what a profile has seen run often (scripts/pgo), what it has not, and what never ran.
 fn linker_script(names: &str) -> String {
     let names: Vec<_> = names.lines().collect();
     let similar: BTreeSet<_> = names.iter().filter_map(|name| without_hash(name)).collect();
@@ -44,9 +49,9 @@ fn linker_script(names: &str) -> String {
     let named = names.iter().map(|&name| name.to_owned());
     let sections: String = named
         .chain(similar)
-        .map(|name| format!("*(.text.{name} .text.unlikely.{name})\n"))
+        .map(|name| format!("*(.text.{name} .text.hot.{name} .text.unlikely.{name})\n"))
         .collect();
-    let others = "*(.text.unlikely .text.unlikely.* .text .text.*)";
+    let others = "*(.text.hot .text.hot.*)\n*(.text .text.[!u]* .text.u[!n]*)\n*(.text.*)";
     format!("SECTIONS {{ .text : {{\n{sections}{others}\n}} }} INSERT BEFORE .init;\n")
 }
 

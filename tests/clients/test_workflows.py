@@ -1,6 +1,7 @@
 """GitHub's workflows, as far as they can be looked at without GitHub: their schema, their security, what they name."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from binary import REPOSITORY, clean_environment
+from binary import BINARY, REPOSITORY, clean_environment
 
 WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 ACTIONS = sorted((REPOSITORY / ".github/actions").glob("*/action.yml"))
@@ -19,7 +20,7 @@ VERSION = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]["ver
 
 def run(*command, cwd=REPOSITORY, **options) -> subprocess.CompletedProcess:
     env = clean_environment()
-    return subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=180, **options)
 
 
 @pytest.fixture
@@ -47,6 +48,21 @@ def test_their_scripts_can_be_read_by_bash_and_name_what_is_there():
         assert run("bash", "-n", input=script).returncode == 0, script
         for named in re.findall(r"(?<![\w/.])(?:scripts/[\w-]+|\.ci/run)", script):
             assert (REPOSITORY / named).stat().st_mode & 0o111, named
+
+
+def test_what_a_releases_profile_is_made_of_can_be_run():
+    """`scripts/pgo` without its two builds: every stream of the load comes whole."""
+    done = run(REPOSITORY / "scripts/pgo", "--train", BINARY)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_profile_without_its_tool_says_how_to_get_it(tmp_path):
+    """Before anything is built."""
+    rustc = tmp_path / "rustc"
+    rustc.write_text("#!/bin/sh\n[ $# = 2 ] && echo /nowhere/lib || echo 'LLVM version: 99.1.0'\n")
+    rustc.chmod(0o755)
+    done = run("env", f"PATH={tmp_path}:{os.environ['PATH']}", REPOSITORY / "scripts/pgo")
+    assert done.returncode == 1 and "rustup component add llvm-tools, or apt-get install llvm-99" in done.stderr
 
 
 def test_each_platform_is_built_packaged_and_asked_for_by_npm(release):
