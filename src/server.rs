@@ -9,7 +9,7 @@ mod shared;
 mod tls;
 mod worker;
 
-use std::{future::Future, io, rc::Rc, sync::Arc, time::Duration};
+use std::{future::Future, io, rc::Rc, sync::Arc, thread, time::Duration};
 
 use actix_web::{
     App,
@@ -172,7 +172,7 @@ fn http_server(
             })
             .wrap(from_fn(api::request_id))
     };
-    http::server(config, workers(config.server.workers), listener, app)
+    http::server(config, workers(config), listener, app)
 }
 
 /// Other nodes have to know how the streams of this one ended. What is late is lost to them.
@@ -204,9 +204,12 @@ async fn drain(
     listening.bodies.written(LAST_WRITES).await;
 }
 
-fn workers(setting: usize) -> usize {
-    if setting > 0 {
-        return setting;
+fn workers(config: &Config) -> usize {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    match config.server.workers {
+        // The mock shares its machine with what is tested against it.
+        0 if config.is_all_mock() => processors.div_ceil(2),
+        0 => processors,
+        set => set,
     }
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -36,7 +36,7 @@ pub struct Settings {
     pub drain: Duration,
     /// Headers of the client's that go upstream beside the usual ones.
     pub forward_headers: Vec<String>,
-    /// Worker threads; 0 for one per core.
+    /// Worker threads; 0 for one per core, or for every two where all models are the mock's.
     pub workers: usize,
     /// What is logged: a level, or `target=level` pairs.
     pub log: String,

@@ -6,6 +6,7 @@ mod reload;
 mod signals;
 mod tls;
 mod unix;
+mod workers;
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
