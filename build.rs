@@ -41,7 +41,8 @@ fn tell_linker(script: &Path) {
 }
 
 /// Each function has a section of its own. First come those that are named, then those of the same name
-/// and another hash, then all others: what a profile has seen run often (scripts/pgo), what it has not, and what never ran.
+/// and another hash, then all others: what a profile has seen run often (scripts/pgo), what it has not,
+/// and what never ran.
 fn linker_script(names: &str) -> String {
     let names: Vec<_> = names.lines().collect();
     let similar: BTreeSet<_> = names.iter().filter_map(|name| without_hash(name)).collect();

@@ -195,6 +195,13 @@ def tokenfall(server: Path, arguments: list, settings: dict[str, str], under: li
     return started([*under, server, "serve", "--port", port, *arguments], port, environment)
 
 
+def at_pace(directory: Path, tokens_per_second: int) -> Path:
+    """The configuration of a mock that answers at this pace."""
+    config = directory / "paced.toml"
+    config.write_text(f"mock.profile = 'paced'\n[mock.profiles.paced]\ntokens_per_second = {tokens_per_second}\n")
+    return config
+
+
 def missing() -> list[str]:
     """What has to be installed first."""
     return [name for name in ("nginx", "redis-server", "cargo") if shutil.which(name) is None]

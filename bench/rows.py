@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from load import BULK, Generator, cpu
-from processes import Peers, Running, is_there
+from processes import Peers, Running, at_pace, is_there
 
 US = "µs CPU per chunk"
 
@@ -177,8 +177,7 @@ def mock(bench: Bench) -> None:
                 fast.add(name, cpu(bench.generator.run(mock, 200, *ask, *load)))
             fast.add("bare writer", cpu(bench.generator.chat(writer, BULK, 200, *load)))
     load = ("--streams", 500, "--requests", 500, "--rate", 500)
-    config = bench.peers.directory / "paced.toml"
-    config.write_text("mock.profile = 'paced'\n[mock.profiles.paced]\ntokens_per_second = 50\n")
+    config = at_pace(bench.peers.directory, 50)
     with bench.peers.mock("--config", config) as server, bench.peers.upstream() as writer, bench.aimock(20) as others:
         ask = ("--prompt", "100 chunks")
         for mock in (server, *others.values()):
