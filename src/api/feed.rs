@@ -8,6 +8,7 @@
 use std::{
     cell::RefCell,
     io,
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
 };
@@ -21,12 +22,15 @@ use super::{
     show::{self, Show},
 };
 use crate::{
-    stream::{Batch, Cursor, Log, Reader, Work, put_off, turn_time},
+    stream::{BATCH_BYTES, Batch, Log, Reader, Work, put_off, turn_time},
     wire::Delivery,
 };
 
 /// The most digits of a chunk's length, and the line's end.
 const LENGTH_ROOM: usize = 18;
+/// What goes with the head, or with the end, is of this size at most, in bytes: actix copies it to memory that is
+/// each connection's own, and cold.
+const SMALL: usize = 8 * 1024;
 /// How large the room for chunks may grow that each thread keeps.
 const KEPT_ROOM: usize = 64 * 1024;
 
@@ -80,44 +84,110 @@ impl Feed {
     }
 
     /// What is to be sent next through actix; `None` at the end of the stream, or where its place is
-    /// lost.
+    /// lost. What is not small goes past it, where there is a way.
     pub(super) fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         let mut state = self.lock();
         let state = &mut *state;
-        if let Some(bypass) = &self.bypass {
-            if !std::mem::replace(&mut state.has_begun, true) {
-                // Nothing goes out before the head, which actix has made and not yet written.
-                bypass.give();
-            }
+        let Some(bypass) = &self.bypass else {
+            return self.poll_through(state, cx, BATCH_BYTES).map(Ok);
+        };
+        match &mut state.task {
+            Some(task) => task.clone_from(cx.waker()),
+            None => state.task = Some(cx.waker().clone()),
+        }
+        let waker = waker_ref(self);
+        let when_appended = Context::from_waker(&waker);
+        if !std::mem::replace(&mut state.has_begun, true) {
+            // Nothing goes out before the head, which actix has made and not yet written.
+            bypass.give();
+            return self.poll_through(state, &when_appended, SMALL).map(Ok);
+        }
+        loop {
             while !state.rest.is_empty() {
-                let written = ready!(bypass.poll_write(cx, &state.rest))?;
+                let written = ready!(bypass.poll_write(cx, &state.rest, false))?;
                 state.rest.advance(written);
             }
-            match &mut state.task {
-                Some(task) => task.clone_from(cx.waker()),
-                None => state.task = Some(cx.waker().clone()),
+            if !bypass.awaits_free() {
+                // The end goes with what actix has.
+                return match state.reader.as_ref().is_none_or(Reader::is_at_end) {
+                    true => Poll::Ready(Ok(None)),
+                    false => Poll::Pending,
+                };
+            }
+            let past = self.poll_past(state, (&mut *cx, &when_appended), bypass);
+            if let ControlFlow::Break(bytes) = ready!(past)? {
+                return Poll::Ready(Ok(bytes));
             }
         }
+    }
+
+    /// What is there, up to `most` bytes, for actix.
+    fn poll_through(
+        &self,
+        state: &mut State,
+        when_appended: &Context<'_>,
+        most: usize,
+    ) -> Poll<Option<Bytes>> {
         let Some(reader) = &mut state.reader else {
-            return Poll::Ready(Ok(None));
+            return Poll::Ready(None);
         };
-        let before = reader.cursor();
-        let mut taken = Vec::new();
-        let batch = match &self.bypass {
-            Some(_) => reader.poll_batch(&mut Context::from_waker(&waker_ref(self)), &mut taken),
-            None => reader.poll_batch(cx, &mut taken),
+        let mut count = 0;
+        let bytes = with_room(|room| {
+            let batch = reader.poll_events(when_appended, most, |cursor, event| {
+                count += 1;
+                show::write(event, cursor, self.show, room);
+            });
+            batch.map(|batch| match batch {
+                Batch::Events => Some(Bytes::copy_from_slice(room)),
+                // Who has lost the place comes back with a cursor, and is told then.
+                Batch::End | Batch::Lost => None,
+            })
+        });
+        let Some(bytes) = ready!(bytes) else {
+            return Poll::Ready(None);
         };
-        match ready!(batch) {
-            Batch::Events => {}
-            // Who has lost the place comes back with a cursor, and is told then.
-            Batch::End | Batch::Lost => return Poll::Ready(Ok(None)),
-        }
-        let before = first_of(before, reader);
-        let count = taken.len();
-        let bytes = show::join(&taken, before, self.show);
         self.sent(state, count, bytes.len());
         self.gives();
-        Poll::Ready(Ok(Some(bytes)))
+        Poll::Ready(Some(bytes))
+    }
+
+    /// Writes what is there, a batch at most, past actix. Breaks with what is for actix: the end, and what is small
+    /// before it.
+    fn poll_past(
+        &self,
+        state: &mut State,
+        (cx, when_appended): (&mut Context<'_>, &Context<'_>),
+        bypass: &Bypass,
+    ) -> Poll<io::Result<ControlFlow<Option<Bytes>>>> {
+        with_room(|room| {
+            let Some(reader) = &mut state.reader else {
+                return Poll::Ready(Ok(ControlFlow::Break(None)));
+            };
+            let (mut count, mut length, mut batch) = (0, 0, Poll::Pending);
+            let chunk = transfer_chunk(room, |room| {
+                batch = reader.poll_events(when_appended, BATCH_BYTES, |cursor, event| {
+                    count += 1;
+                    show::write(event, cursor, self.show, room);
+                });
+                length = room.len() - LENGTH_ROOM;
+            });
+            if ready!(batch) != Batch::Events {
+                return Poll::Ready(Ok(ControlFlow::Break(None)));
+            }
+            let is_last = reader.is_at_end();
+            self.sent(state, count, length);
+            if is_last && length <= SMALL {
+                bypass.give();
+                let text = &chunk[chunk.len() - LINE_END.len() - length..][..length];
+                return Poll::Ready(Ok(ControlFlow::Break(Some(Bytes::copy_from_slice(text)))));
+            }
+            let written = match bypass.poll_write(cx, chunk, is_last) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => 0,
+            };
+            state.rest.extend_from_slice(&chunk[written..]);
+            Poll::Ready(Ok(ControlFlow::Continue(())))
+        })
     }
 
     /// Other bytes go out through actix now.
@@ -182,7 +252,7 @@ impl Feed {
         }
         let waker = waker_ref(self);
         let cx = Context::from_waker(&waker);
-        ROOM.with_borrow_mut(|room| {
+        with_room(|room| {
             let Some(reader) = &mut state.reader else {
                 return false;
             };
@@ -200,9 +270,6 @@ impl Feed {
             state.rest.extend_from_slice(&chunk[written..]);
             let is_written = state.rest.is_empty();
             self.sent(state, count, room.len() - LENGTH_ROOM - LINE_END.len());
-            if room.capacity() > KEPT_ROOM {
-                *room = BytesMut::new();
-            }
             is_all && is_written
         })
     }
@@ -244,12 +311,16 @@ impl ArcWake for Feed {
     }
 }
 
-/// The place before a batch, which is of one epoch.
-pub(super) fn first_of(before: Cursor, reader: &Reader) -> Cursor {
-    Cursor {
-        epoch: reader.cursor().epoch,
-        ..before
-    }
+/// Hands out the thread's room, empty.
+fn with_room<T>(work: impl FnOnce(&mut BytesMut) -> T) -> T {
+    ROOM.with_borrow_mut(|room| {
+        room.clear();
+        let done = work(room);
+        if room.capacity() > KEPT_ROOM {
+            *room = BytesMut::new();
+        }
+        done
+    })
 }
 
 const LINE_END: &[u8] = b"\r\n";

@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, http::Version, rt::net::TcpStream};
 use rustix::net::{SendFlags, send};
 use socket2::{SockRef, Socket as Duplicate};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
 
@@ -31,6 +31,8 @@ struct WriteEnd {
     half: Option<OwnedWriteHalf>,
     // Bytes wait to be written by actix.
     has_waiting: AtomicBool,
+    // The body waits until they are.
+    is_awaited: AtomicBool,
 }
 
 /// A handle on the socket under a request's connection.
@@ -57,6 +59,7 @@ impl Socket {
             write: Arc::new(WriteEnd {
                 half: Some(write),
                 has_waiting: AtomicBool::new(false),
+                is_awaited: AtomicBool::new(false),
             }),
         }
     }
@@ -129,6 +132,13 @@ impl Bypass {
         !self.0.has_waiting.load(Ordering::Acquire)
     }
 
+    /// The same; where it has not, the connection's task is woken once it has.
+    pub(super) fn awaits_free(&self) -> bool {
+        let is_free = self.is_free();
+        self.0.is_awaited.store(!is_free, Ordering::Relaxed);
+        is_free
+    }
+
     /// How much of `bytes` the socket took; what it did not is the caller's to write before all else.
     pub(super) fn try_write(&self, bytes: &[u8]) -> usize {
         // A connection that is broken says so at the next write. What tokio knows of the socket is not asked for: a
@@ -140,9 +150,22 @@ impl Bypass {
         sent.and_then(Result::ok).unwrap_or(0)
     }
 
-    /// The same; waits where it takes nothing.
-    pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write(cx, |half| half.try_write(bytes))
+    /// The same; waits where it takes nothing. What the connection's task writes in the same turn may go with them,
+    /// if `has_more`.
+    pub(super) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        has_more: bool,
+    ) -> Poll<io::Result<usize>> {
+        let flags = match has_more {
+            true => SendFlags::MORE,
+            false => SendFlags::empty(),
+        };
+        self.0.poll_write(cx, |half| {
+            let socket = half.as_ref();
+            socket.try_io(Interest::WRITABLE, || Ok(send(socket, bytes, flags)?))
+        })
     }
 }
 
@@ -209,8 +232,11 @@ impl AsyncWrite for Socket {
     }
 
     /// Actix flushes once everything it had was taken.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.write.has_waiting.store(false, Ordering::Release);
+        if self.write.is_awaited.swap(false, Ordering::Relaxed) {
+            cx.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(()))
     }
 

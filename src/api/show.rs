@@ -61,23 +61,6 @@ pub(super) fn opening(retry: Duration, cursor: Cursor) -> Bytes {
     format!("retry: {}\nid: {cursor}\n\n", retry.as_millis()).into()
 }
 
-/// The events' bytes in one piece; a single event's are not copied where nothing is added. `before` is the
-/// place before the first of them.
-pub(super) fn join(events: &[Event], before: Cursor, show: Show) -> Bytes {
-    if show.is_plain()
-        && let [event] = events
-    {
-        return event.frame.to_bytes();
-    }
-    let mut bytes = BytesMut::with_capacity(events.iter().map(|e| e.frame.len() + 64).sum());
-    let mut cursor = before;
-    for event in events {
-        cursor.seq.0 += 1;
-        write(event, cursor, show, &mut bytes);
-    }
-    bytes.freeze()
-}
-
 /// Adds the bytes of the event at this place.
 pub(super) fn write(event: &Event, cursor: Cursor, show: Show, bytes: &mut BytesMut) {
     write_lines(bytes, cursor, event.kind, show);

@@ -12,7 +12,6 @@ use tokio::{
 
 use super::{
     bodies::Counted,
-    feed::first_of,
     line::Line,
     show::{Show, frame},
 };
@@ -168,7 +167,11 @@ fn framed(
     (before, reader): (Cursor, &Reader),
     show: Show,
 ) -> impl Iterator<Item = (Bytes, bool)> {
-    let mut cursor = first_of(before, reader);
+    // A batch is of one epoch.
+    let mut cursor = Cursor {
+        epoch: reader.cursor().epoch,
+        ..before
+    };
     batch.into_iter().map(move |event| {
         cursor.seq.0 += 1;
         let is_done = event.kind == Kind::Done;

@@ -35,7 +35,7 @@ pub use log::{Log, Spec};
 pub use memory::MemoryStore;
 pub use memory_shelf::MemoryShelf;
 pub use producer::Producer;
-pub use reader::{Batch, Reader};
+pub use reader::{BATCH_BYTES, Batch, Reader};
 pub use settings::{Grace, HeartbeatForm, OnDisconnect, OnDisconnectError, Settings};
 pub use shelf::{Listed, Range, Record, Shelf, ShelfLimits};
 pub use store::{Lookup, StoreError, StoreFuture, StreamStore};

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How many bytes one batch carries before it stops taking further events.
-const BATCH_BYTES: usize = 32 * 1024;
+pub const BATCH_BYTES: usize = 32 * 1024;
 
 /// What a reader finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +68,23 @@ impl Reader {
     /// Takes the events after the place reached into `out`, as many of one epoch as are ready,
     /// up to a bound of 32 KiB; waits only when there are none and the log has not ended.
     pub fn poll_batch(&mut self, cx: &mut Context<'_>, out: &mut Vec<Event>) -> Poll<Batch> {
+        let push = |_, event: &Event| out.push(event.clone());
+        self.poll_events(cx, self.batch_bytes, push)
+    }
+
+    /// The same, up to another bound: `with` is given each event with its place, while the log is locked.
+    pub fn poll_events(
+        &mut self,
+        cx: &Context<'_>,
+        most: usize,
+        with: impl FnMut(Cursor, &Event),
+    ) -> Poll<Batch> {
         let mut state = self.log.lock();
         if let Some(barred) = self.barred(&mut state, cx) {
             return barred.map(|()| Batch::Lost);
         }
         let before = self.read.seq;
-        let push = |_, event: &Event| out.push(event.clone());
-        if !take(&state, &mut self.read, self.batch_bytes, push) {
+        if !take(&state, &mut self.read, most, with) {
             return Poll::Ready(Batch::Lost);
         }
         if self.read.seq > before {
@@ -87,9 +97,8 @@ impl Reader {
         Poll::Pending
     }
 
-    /// The same for who has something to do with each event before anything else is asked for: `with` is
-    /// given it with its place, while the log is locked. Where nothing lies behind them, what comes next wakes the
-    /// task. `false` where there is more to be told by [`Self::poll_batch`]: events, an end with what came last,
+    /// The same for who would wait next: where nothing lies behind the events, what comes next wakes the task.
+    /// `false` where there is more to be told by [`Self::poll_batch`]: events, an end with what came last,
     /// that the place is lost.
     pub fn keep_up(&mut self, cx: &Context<'_>, with: impl FnMut(Cursor, &Event)) -> bool {
         let mut state = self.log.lock();
@@ -102,6 +111,12 @@ impl Reader {
         }
         state.wait(self.place, cx.waker());
         true
+    }
+
+    /// The log has ended, and everything was read.
+    pub fn is_at_end(&self) -> bool {
+        let state = self.log.lock();
+        state.end.is_some() && self.read.seq == state.top()
     }
 
     /// Ready when this reader was cut off, pending when it has to wait until it is known that it
