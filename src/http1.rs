@@ -20,7 +20,8 @@ pub struct Reply {
     // What could not be understood yet.
     rest: BytesMut,
     state: State,
-    head: Option<Head>,
+    // In a box: it is looked at once, and the rest with every read.
+    head: Option<Box<Head>>,
     // As the head said.
     keeps_alive: bool,
     trailers: usize,
@@ -82,7 +83,7 @@ impl Reply {
     ///
     /// # Errors
     /// [`NotHttp`]; nothing can be read of it any more.
-    pub fn begin(&mut self) -> Result<Option<Head>, NotHttp> {
+    pub fn begin(&mut self) -> Result<Option<Box<Head>>, NotHttp> {
         while self.state == State::Head {
             if !self.read_head()? {
                 self.keep_rest()?;
@@ -94,7 +95,7 @@ impl Reply {
 
     /// The head, once it has come and unless it was given away.
     pub fn head(&self) -> Option<&Head> {
-        self.head.as_ref()
+        self.head.as_deref()
     }
 
     /// Whether anything of it has come.
@@ -173,7 +174,7 @@ impl Reply {
         if !status.is_informational() {
             let (head, state) = read_headers(status, &response)?;
             self.keeps_alive = head.keeps_alive;
-            self.head = Some(head);
+            self.head = Some(Box::new(head));
             self.state = state;
         } else if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(NotHttp("it switches to a protocol that nobody asked for"));

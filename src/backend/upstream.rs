@@ -7,12 +7,12 @@ mod library;
 mod refused;
 mod send;
 mod settings;
+mod steps;
 mod taped;
 mod unary;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use reqwest::{
@@ -21,20 +21,16 @@ use reqwest::{
 };
 
 use super::{
-    Answer, Backend, BackendError, Body, Call, Chunk, Credentials, Step, UnaryAnswer, UnaryCall,
+    Answer, Backend, BackendError, Body, Call, Chunk, Credentials, UnaryAnswer, UnaryCall,
     cassette::{self, Cassettes, Tape},
 };
-use crate::{
-    openai::{
-        Continuation, Destination, Facts, Field, Form, Model, Scanner, json::JsonError, scan,
-    },
-    sse::{DecodeError, Decoder, Event},
-};
+use crate::openai::{Continuation, Destination, Facts, Field, Form, Model, json::JsonError, scan};
 use catalog::Catalog;
 use refused::refused;
 use send::{SendError, Transport};
 pub use settings::{Secret, UpstreamSettings, UpstreamSettingsError};
 use settings::{base_url, headers};
+use steps::Steps;
 use taped::Taped;
 
 /// The largest error body, or list of models, that is read.
@@ -142,7 +138,7 @@ impl Upstream {
             return Err(error);
         }
         let body = if is_streaming {
-            Body::Chunks(Box::pin(chunks(response, self.max_event_bytes)))
+            Body::Chunks(Box::pin(Steps::new(response, self.max_event_bytes)))
         } else {
             let json = read_body(response, self.max_whole_bytes).await?;
             Body::Whole(whole(json)?)
@@ -255,64 +251,6 @@ impl Backend for Upstream {
     fn takes_any_name(&self) -> bool {
         self.catalog.is_none()
     }
-}
-
-/// The steps of a streamed answer. Reads on after the sentinel, to its end of file, so that
-/// a well-behaved upstream's connection can be used again.
-fn chunks(
-    mut response: Taped,
-    max_event_bytes: usize,
-) -> impl futures_util::Stream<Item = Result<Step, BackendError>> {
-    stream! {
-        let mut decoder = Decoder::new(max_event_bytes);
-        let mut scanner = Scanner::default();
-        loop {
-            match response.chunk().await {
-                Ok(Some(read)) => decoder.push(read),
-                Ok(None) => return,
-                Err(error) => {
-                    yield Err(BackendError::Truncated(error.cause()));
-                    return;
-                }
-            }
-            while let Some(event) = decoder.next() {
-                if let Some(step) = step(event, &mut scanner).transpose() {
-                    if is_last(&step) {
-                        response.play_out().await;
-                    }
-                    yield step;
-                }
-            }
-        }
-    }
-}
-
-/// Nobody reads on after this, though the upstream may not have ended.
-fn is_last(step: &Result<Step, BackendError>) -> bool {
-    match step {
-        Ok(Step::Chunk(chunk)) => chunk.facts.error.is_some() || chunk.facts.choice_failed,
-        // Its end of file is waited for.
-        Ok(Step::Done) => false,
-        Err(_) => true,
-    }
-}
-
-/// What an event means; an empty one means nothing.
-fn step(
-    event: Result<Event, DecodeError>,
-    scanner: &mut Scanner,
-) -> Result<Option<Step>, BackendError> {
-    let DecodeError::TooLarge { max_bytes } = match event {
-        Ok(event) if event.data.is_empty() => return Ok(None),
-        Ok(event) if event.data.trim_ascii() == b"[DONE]" => return Ok(Some(Step::Done)),
-        Ok(event) => {
-            let facts = scanner.scan(&event.data);
-            let chunk = chunk(event.data, facts)?.like(scanner.likeness());
-            return Ok(Some(Step::Chunk(chunk)));
-        }
-        Err(error) => error,
-    };
-    Err(BackendError::TooLarge { max_bytes })
 }
 
 fn whole(json: Bytes) -> Result<Chunk, BackendError> {

@@ -4,18 +4,16 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::when_woken::{Bell, WhenWoken};
 
-/// Ready when its time has come. Moving it further off costs nothing: the timer follows when it fires.
+/// Ready when its time has come.
 pub(super) struct Deadline {
     due: Instant,
-    // When the timer fires.
-    set: Instant,
     timer: WhenWoken<Pin<Box<Sleep>>>,
 }
 
@@ -24,23 +22,18 @@ impl Deadline {
     pub(super) fn new(due: Instant, bell: &Arc<Bell>) -> Self {
         Self {
             due,
-            set: due,
             timer: WhenWoken::new(Box::pin(sleep_until(due)), bell),
         }
     }
 
-    /// It is at this time from now on.
-    pub(super) fn move_to(&mut self, due: Instant) {
-        self.due = due;
-        if due < self.set {
-            self.restart();
+    /// It is at this time from now on; whether it was at another.
+    pub(super) fn move_to(&mut self, due: Instant) -> bool {
+        let is_other = due != self.due;
+        if is_other {
+            self.due = due;
+            self.timer.change(|timer| timer.as_mut().reset(due));
         }
-    }
-
-    fn restart(&mut self) {
-        self.set = self.due;
-        let due = self.due;
-        self.timer.change(|timer| timer.as_mut().reset(due));
+        is_other
     }
 }
 
@@ -48,13 +41,7 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(Pin::new(&mut self.timer).poll(cx));
-            if self.due <= self.set {
-                return Poll::Ready(());
-            }
-            self.restart();
-        }
+        Pin::new(&mut self.timer).poll(cx)
     }
 }
 

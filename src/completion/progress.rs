@@ -6,15 +6,16 @@ use crate::{backend::Clocks, openai::Facts};
 
 /// What the chunks of an answer have told so far.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Progress {
-    choices: u32,
     seen: u128,
     finished: u128,
-    first_content: Option<Instant>,
     last_content: Option<Instant>,
+    first_content: Option<Instant>,
     last_finish: Option<Instant>,
-    // The deadline is another than it was.
-    has_moved: bool,
+    choices: u32,
+    // It has begun, or choices have finished: the deadline may be nearer than it was.
+    has_turned: bool,
 }
 
 /// The answer ended, but not every choice had finished.
@@ -32,18 +33,17 @@ impl Progress {
 
     /// Takes note of one more chunk.
     pub(super) fn note(&mut self, facts: &Facts, now: Instant) {
-        if (facts.has_content || self.last_content.is_none()) && self.last_content != Some(now) {
+        if facts.has_content || self.last_content.is_none() {
+            self.has_turned |= self.last_content.is_none();
             self.last_content = Some(now);
-            self.has_moved = true;
         }
         if facts.has_content {
             self.first_content.get_or_insert(now);
         }
         if facts.finished & !self.finished != 0 {
             self.last_finish = Some(now);
-            self.has_moved = true;
+            self.has_turned = true;
         }
-        self.has_moved |= facts.seen & !self.seen != 0;
         self.seen |= facts.seen;
         self.finished |= facts.finished;
     }
@@ -53,11 +53,14 @@ impl Progress {
         self.first_content
     }
 
-    /// When the next chunk must have come, if that has changed. Chunks without content are no progress.
-    pub(super) fn deadline(&mut self, clocks: &Clocks) -> Option<Instant> {
-        if !std::mem::take(&mut self.has_moved) {
-            return None;
-        }
+    /// Whether the deadline may be nearer than before; the second time it is not. What else a chunk does is to move it
+    /// off.
+    pub(super) fn has_turned(&mut self) -> bool {
+        std::mem::take(&mut self.has_turned)
+    }
+
+    /// When the next chunk must have come, once one has. Chunks without content are no progress.
+    pub(super) fn deadline(&self, clocks: &Clocks) -> Option<Instant> {
         match self.last_finish {
             Some(finish) if self.at_eof().is_ok() => Some(finish + clocks.after_finish),
             Some(_) | None => self.last_content.map(|last| last + clocks.between),

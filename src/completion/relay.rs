@@ -1,13 +1,15 @@
 //! From the upstreams of a model into the log, one after the other: what [`Pump::relay`] does.
 
-use std::rc::Rc;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
-use tokio::{
-    select,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Clock, Code, Failure,
@@ -18,7 +20,9 @@ use super::{
     release::Release,
 };
 use crate::{
-    backend::{Attempt, BackendError, Body, Call, Chunk, Chunks, Frames, OnLoss, Step, Target},
+    backend::{
+        Attempt, BackendError, Body, Call, Chunk, Chunks, Clocks, Frames, OnLoss, Step, Target,
+    },
     openai::Partial,
     stream::{Event, Kind, turn_time},
 };
@@ -136,19 +140,18 @@ impl Pump {
         call: &Rc<Call>,
         attempt: &mut Attempt,
     ) -> Result<Option<Chunks>, Failure> {
-        let clocks = self.route.clocks;
+        let mut clocks = self.route.clocks;
         // A whole reply comes when all of it is made.
-        let first_chunk = match self.call.request.is_generated_as_stream() {
-            true => clocks.first_chunk,
-            false => clocks.total,
-        };
-        let due = Instant::now() + first_chunk;
+        if !self.call.request.is_generated_as_stream() {
+            clocks.first_chunk = clocks.total;
+        }
+        let due = Instant::now() + clocks.first_chunk;
         let opening = target.backend.open(self.account.call(call));
-        let late = |_| Failure::late(Clock::FirstChunk, Some(first_chunk));
+        let late = |_| Failure::late(Clock::FirstChunk, Some(clocks.first_chunk));
         let answer = timeout_at(due, opening).await.map_err(late)??;
         let to = self.account.completion();
         self.release.head(to, answer.headers, answer.plan);
-        let mut chunks = match answer.body {
+        let chunks = match answer.body {
             Body::Chunks(chunks) => chunks,
             Body::Whole(chunk) => {
                 self.append_whole(&chunk)?;
@@ -157,46 +160,59 @@ impl Pump {
             }
             Body::Raw(frames) => return self.append_raw(frames).await.map(|()| None),
         };
-        let mut deadline = Deadline::new(due, &self.bell);
-        let (mut has_begun, mut is_good) = (false, false);
-        loop {
-            let step = select! {
-                biased;
-                step = chunks.next() => step,
-                () = &mut deadline => {
-                    return self.says_no_more(match has_begun {
-                        true => Failure::late(Clock::Between, Some(clocks.between)),
-                        false => Failure::late(Clock::FirstChunk, Some(first_chunk)),
-                    });
-                }
-            };
+        let mut coming = Coming {
+            chunks,
+            deadline: Deadline::new(due, &self.bell),
+            clocks,
+            has_begun: false,
+            is_good: false,
+        };
+        let reads_on = poll_fn(|cx| self.poll_steps(cx, &mut coming, attempt)).await?;
+        Ok(reads_on.then_some(coming.chunks))
+    }
+
+    /// Moves what has come of an answer into the log; ready at its end, with whether there may be more to be read. By
+    /// hand: what is polled with each chunk lies close together.
+    fn poll_steps(
+        &mut self,
+        cx: &mut Context<'_>,
+        coming: &mut Coming,
+        attempt: &mut Attempt,
+    ) -> Poll<Result<bool, Failure>> {
+        while let Poll::Ready(step) = coming.chunks.as_mut().poll_next(cx) {
             match step {
                 Some(Ok(Step::Chunk(chunk))) => self.append(&chunk)?,
                 Some(Ok(Step::Done)) => {
                     self.progress.at_done().map_err(truncated)?;
-                    return self.flush().map(|()| Some(chunks));
+                    return Poll::Ready(self.flush().map(|()| true));
                 }
                 Some(Err(BackendError::Truncated(_))) | None => {
-                    return self.says_no_more(truncated(Incomplete));
+                    return Poll::Ready(self.says_no_more(truncated(Incomplete)));
                 }
-                Some(Err(error)) => return Err(error.into()),
+                Some(Err(error)) => return Poll::Ready(Err(error.into())),
             }
             // The attempt itself is not looked at with every chunk.
-            if !is_good && self.progress.first_content().is_some() {
-                is_good = true;
+            if !coming.is_good && self.progress.first_content().is_some() {
+                coming.is_good = true;
                 attempt.good();
             }
-            has_begun = true;
-            if let Some(due) = self.progress.deadline(&clocks) {
-                deadline.move_to(due);
+            coming.has_begun = true;
+            if self.progress.has_turned() {
+                coming.follow(&self.progress);
+            }
+        }
+        loop {
+            ready!(Pin::new(&mut coming.deadline).poll(cx));
+            if !coming.follow(&self.progress) {
+                return Poll::Ready(self.says_no_more(coming.late()));
             }
         }
     }
 
     /// The upstream has said all it does. Where it has not finished, that is a failure.
-    fn says_no_more(&mut self, failure: Failure) -> Result<Option<Chunks>, Failure> {
+    fn says_no_more(&mut self, failure: Failure) -> Result<bool, Failure> {
         self.progress.at_eof().map_err(|Incomplete| failure)?;
-        self.flush().map(|()| None)
+        self.flush().map(|()| false)
     }
 
     pub(super) fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
@@ -325,6 +341,31 @@ impl Pump {
         };
         let id = self.account.completion().log.id();
         self.shared.activity.first_token(id, millis(after));
+    }
+}
+
+/// An answer that comes in chunks.
+struct Coming {
+    chunks: Chunks,
+    deadline: Deadline,
+    clocks: Clocks,
+    has_begun: bool,
+    is_good: bool,
+}
+
+impl Coming {
+    /// Moves the deadline to where it is by now; whether that is another place.
+    fn follow(&mut self, progress: &Progress) -> bool {
+        let due = progress.deadline(&self.clocks);
+        due.is_some_and(|due| self.deadline.move_to(due))
+    }
+
+    /// What did not come is late.
+    fn late(&self) -> Failure {
+        match self.has_begun {
+            true => Failure::late(Clock::Between, Some(self.clocks.between)),
+            false => Failure::late(Clock::FirstChunk, Some(self.clocks.first_chunk)),
+        }
     }
 }
 

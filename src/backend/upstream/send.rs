@@ -5,7 +5,12 @@
 //! opened for the request, not one head came back, and the close came at once. Only then the
 //! request goes out again, on a connection of its own, once.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use reqwest::{Request, StatusCode, Url, header::HeaderMap};
@@ -41,7 +46,7 @@ impl Transport {
     pub(super) async fn send(&self, request: Request) -> Result<Response, SendError> {
         Ok(match self {
             Self::Direct(direct) => Response::Direct(Box::new(direct.send(&request).await?)),
-            Self::Library(library) => Response::Library(library.send(request).await?),
+            Self::Library(library) => Response::Library(Box::new(library.send(request).await?)),
         })
     }
 }
@@ -51,7 +56,7 @@ pub(super) enum Response {
     /// On a connection of our own.
     Direct(Box<direct::Response>),
     /// On one of the library's.
-    Library(reqwest::Response),
+    Library(Box<reqwest::Response>),
 }
 
 impl Response {
@@ -70,10 +75,14 @@ impl Response {
     }
 
     /// What is read next of the body; nothing at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, SendError>> {
         match self {
-            Self::Direct(response) => Ok(response.chunk().await?),
-            Self::Library(response) => Ok(response.chunk().await?),
+            Self::Direct(response) => response.poll_chunk(cx).map_err(SendError::Direct),
+            // Its future has nothing of its own: what has come stays in the response.
+            Self::Library(response) => pin!(response.chunk()).poll(cx).map_err(SendError::Library),
         }
     }
 }

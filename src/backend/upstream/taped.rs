@@ -1,5 +1,10 @@
 //! A reply that may be taken down while it is read.
 
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
+
 use bytes::Bytes;
 use reqwest::{StatusCode, header::HeaderMap};
 
@@ -9,7 +14,8 @@ use crate::backend::cassette::Tape;
 /// A reply, and what takes it down.
 pub(super) struct Taped {
     response: Response,
-    tape: Option<Tape>,
+    // In a box: most replies have none.
+    tape: Option<Box<Tape>>,
 }
 
 impl Taped {
@@ -21,6 +27,7 @@ impl Taped {
                 headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
             tape.head(response.status().as_u16(), headers);
         }
+        let tape = tape.map(Box::new);
         Self { response, tape }
     }
 
@@ -32,9 +39,17 @@ impl Taped {
         self.response.headers()
     }
 
+    /// It is taken down.
+    pub(super) fn is_taped(&self) -> bool {
+        self.tape.is_some()
+    }
+
     /// What is read next of the body; nothing at its end.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
-        let read = self.response.chunk().await;
+    pub(super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, SendError>> {
+        let read = ready!(self.response.poll_chunk(cx));
         if let Some(tape) = &mut self.tape {
             match &read {
                 Ok(Some(bytes)) => tape.frame(bytes),
@@ -42,14 +57,25 @@ impl Taped {
                 Err(_) => {}
             }
         }
-        read
+        Poll::Ready(read)
+    }
+
+    /// The same, waited for.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, SendError> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
     /// Reads to the end what nobody wants, where it is taken down: what a client cannot use is
     /// worth a cassette too.
     pub(super) async fn play_out(&mut self) {
+        poll_fn(|cx| self.poll_play_out(cx)).await;
+    }
+
+    /// The same; does nothing once it has ended.
+    pub(super) fn poll_play_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.tape.is_some() {
-            while let Ok(Some(_)) = self.chunk().await {}
+            while let Ok(Some(_)) = ready!(self.poll_chunk(cx)) {}
         }
+        Poll::Ready(())
     }
 }

@@ -1,9 +1,9 @@
 //! One request and its response on one connection.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -17,7 +17,7 @@ use crate::http1::{Head, Reply};
 
 /// A response whose head has come.
 pub(in super::super) struct Response {
-    head: Head,
+    head: Box<Head>,
     reply: Reply,
     // Until the body has ended: then others have it, or nobody.
     socket: Option<TcpStream>,
@@ -26,6 +26,8 @@ pub(in super::super) struct Response {
     is_sent: bool,
     // The last read took all that fitted: there may be more already.
     was_full: bool,
+    // Nothing more of the body is in what was read.
+    is_dry: bool,
 }
 
 /// Sends a request and reads the response's head; of an error it is told whether anything of a response
@@ -59,6 +61,7 @@ pub(super) async fn exchange(
             shared,
             is_sent: outgoing.is_empty(),
             was_full,
+            is_dry: false,
         }),
         Err(error) => Err((error, reply.has_begun())),
     }
@@ -69,34 +72,39 @@ impl Response {
         &self.head
     }
 
-    /// What is read next of the body; nothing at its end. Nothing is lost when it is not awaited to
-    /// its end.
+    /// What is read next of the body; nothing at its end.
     ///
     /// # Errors
     /// The connection broke, or the body's framing.
-    pub(in super::super) async fn chunk(&mut self) -> Result<Option<Bytes>, DirectError> {
+    pub(in super::super) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, DirectError>> {
         loop {
-            if let Some(piece) = self.reply.piece()? {
-                return Ok(Some(piece));
+            if !self.is_dry {
+                if let Some(piece) = self.reply.piece()? {
+                    return Poll::Ready(Ok(Some(piece)));
+                }
+                self.is_dry = true;
             }
             if self.reply.has_ended() {
                 self.give_back();
-                return Ok(None);
+                return Poll::Ready(Ok(None));
             }
             // Before more is read, who reads the log may have what there is.
             if std::mem::take(&mut self.was_full) {
-                yield_now().await;
+                ready!(pin!(yield_now()).poll(cx));
             }
             let Some(socket) = &mut self.socket else {
-                return Err(DirectError::Closed);
+                return Poll::Ready(Err(DirectError::Closed));
             };
-            let read = poll_fn(|cx| read(socket, cx, &self.shared, &mut self.was_full));
-            let read = read.await?;
+            let read = ready!(read(socket, cx, &self.shared, &mut self.was_full))?;
             if read.is_empty() {
                 self.reply.close();
                 self.socket = None;
             } else {
                 self.reply.push(read);
+                self.is_dry = false;
             }
         }
     }
