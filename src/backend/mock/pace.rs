@@ -66,7 +66,15 @@ impl Default for Profile {
 pub(super) struct Pace {
     first: Duration,
     gap: Duration,
-    profile: Profile,
+    // None: every gap is the same.
+    varies: Option<Box<Variation>>,
+}
+
+#[derive(Debug)]
+struct Variation {
+    jitter: Jitter,
+    spread: f64,
+    slow_down: f64,
     random: RefCell<Random>,
 }
 
@@ -116,8 +124,14 @@ impl Profile {
         Pace {
             first: faster(first),
             gap: faster(gap),
-            profile: self.clone(),
-            random: RefCell::new(random),
+            varies: (self.jitter != Jitter::None || self.slow_down > 0.0).then(|| {
+                Box::new(Variation {
+                    jitter: self.jitter,
+                    spread: self.spread,
+                    slow_down: self.slow_down,
+                    random: RefCell::new(random),
+                })
+            }),
         }
     }
 }
@@ -125,36 +139,41 @@ impl Profile {
 impl Pace {
     /// How long before the first step.
     pub(super) fn first(&self) -> Duration {
-        self.vary(self.first)
+        match &self.varies {
+            Some(varies) => varies.vary(self.first),
+            None => self.first,
+        }
     }
 
     /// How long before the next, while so many answers are given. They are not asked for in vain: all threads count
     /// them.
     pub(super) fn next(&self, answers: impl FnOnce() -> usize) -> Duration {
-        if self.gap.is_zero() {
-            return Duration::ZERO;
-        }
-        let gap = self.vary(self.gap);
-        if self.profile.slow_down <= 0.0 {
+        let Some(varies) = &self.varies else {
+            return self.gap;
+        };
+        let gap = varies.vary(self.gap);
+        if gap.is_zero() || varies.slow_down <= 0.0 {
             return gap;
         }
         let others = u32::try_from(answers().saturating_sub(1)).unwrap_or(u32::MAX);
-        let slower = 1.0 + self.profile.slow_down * f64::from(others);
+        let slower = 1.0 + varies.slow_down * f64::from(others);
         gap.mul_f64(slower).min(LONGEST)
     }
+}
 
+impl Variation {
     /// One time of those that vary about this one. Only operations whose results IEEE 754 fixes
     /// are used, so that a plan is the same on every machine.
     fn vary(&self, time: Duration) -> Duration {
-        if time.is_zero() || self.profile.jitter == Jitter::None {
+        if time.is_zero() || self.jitter == Jitter::None {
             return time;
         }
-        let deviation = self.profile.spread * normal(&mut self.random.borrow_mut());
-        let factor = match self.profile.jitter {
+        let deviation = self.spread * normal(&mut self.random.borrow_mut());
+        let factor = match self.jitter {
             Jitter::None => 1.0,
             Jitter::Normal => (1.0 + deviation).max(0.0),
             // The mean stays what it was.
-            Jitter::Lognormal => exp(deviation - self.profile.spread * self.profile.spread / 2.0),
+            Jitter::Lognormal => exp(deviation - self.spread * self.spread / 2.0),
         };
         Duration::from_secs_f64((time.as_secs_f64() * factor).min(LONGEST.as_secs_f64()))
     }

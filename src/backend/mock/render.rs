@@ -1,7 +1,8 @@
 //! The bytes of the mock's chunks.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
-use smallvec::SmallVec;
 
 use super::{
     dialect::Dialect,
@@ -11,7 +12,7 @@ use super::{
     text,
 };
 use crate::{
-    backend::{Call, Chunk},
+    backend::Call,
     openai::{
         ChatChunk, ChunkChoice, Delta, Form, FunctionDelta, Logprobs, Role, TextChoice,
         TokenLogprob, ToolCallDelta, TopLogprob,
@@ -42,21 +43,19 @@ pub(super) struct Look {
 }
 
 /// Writes the chunks of one answer.
-pub(super) struct Render<'a> {
-    call: &'a Call,
-    look: &'a Look,
+pub(super) struct Render {
+    call: Rc<Call>,
+    look: Look,
     random: Random,
     has_usage: bool,
     has_padding: bool,
     // The chunks of a text differ in nothing but that.
     is_alike: bool,
-    // Of each choice, once it has said something; `None` where it has none.
-    templates: SmallVec<[Option<Template>; 1]>,
 }
 
-impl<'a> Render<'a> {
+impl Render {
     /// For the answer to `call`.
-    pub(super) fn new(call: &'a Call, look: &'a Look, random: Random) -> Self {
+    pub(super) fn new(call: Rc<Call>, look: Look, random: Random) -> Self {
         let options = call.request.params.stream_options.as_ref();
         let has_padding = options.and_then(|o| o.include_obfuscation) == Some(true);
         let is_alike = !has_padding
@@ -64,36 +63,36 @@ impl<'a> Render<'a> {
             && look.dialect == Dialect::Openai
             && call.request.form() != Form::Text;
         Self {
+            has_usage: call.request.includes_usage(),
             call,
             look,
             random,
-            has_usage: call.request.includes_usage(),
             has_padding,
             is_alike,
-            templates: SmallVec::new(),
         }
     }
 
-    /// A text in the middle of a choice, where its chunks differ in nothing else.
-    pub(super) fn text_piece(
-        &mut self,
-        (index, choice): (u32, &Choice),
-        piece: Piece<'_>,
-    ) -> Option<Chunk> {
-        if !self.is_alike || piece.kind != PieceKind::Text || piece.text.is_empty() {
+    /// Which server's chunks they are.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.look.dialect
+    }
+
+    /// The usage chunk was asked for.
+    pub(super) fn shows_usage(&self) -> bool {
+        self.has_usage
+    }
+
+    /// What the chunks of a choice have in common where they differ in a text alone.
+    pub(super) fn template(&mut self, choice: (u32, &Choice), kind: PieceKind) -> Option<Template> {
+        if !self.is_alike || kind != PieceKind::Text {
             return None;
         }
         let mark = Piece {
+            kind,
             text: MARK,
-            ..piece
+            is_plain: true,
         };
-        while self.templates.len() <= index as usize {
-            let number = u32::try_from(self.templates.len()).unwrap_or(u32::MAX);
-            let json = self.piece((number, choice), mark, None);
-            self.templates.push(Template::of(&json));
-        }
-        let template = self.templates.get(index as usize)?.as_ref();
-        template.map(|template| template.fill(piece.text, piece.is_plain))
+        Template::of(&self.piece(choice, mark, None))
     }
 
     /// What some servers send before anything else.
@@ -195,7 +194,7 @@ impl<'a> Render<'a> {
     /// The usage chunk.
     pub(super) fn usage(&self, usage: &Value) -> Vec<u8> {
         if self.is_text() {
-            return text::chunk(self.call, &[], Some(Some(usage)));
+            return text::chunk(&self.call, &[], Some(Some(usage)));
         }
         self.write(&[], Some(Some(usage)), None)
     }
@@ -217,7 +216,7 @@ impl<'a> Render<'a> {
             logprobs: None,
             finish_reason,
         };
-        text::chunk(self.call, &[choice], self.usage_beside(usage))
+        text::chunk(&self.call, &[choice], self.usage_beside(usage))
     }
 
     fn plain<'b>(&self, index: u32, delta: Delta<'b>) -> ChunkChoice<'b> {

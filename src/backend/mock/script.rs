@@ -61,9 +61,10 @@ pub(super) struct Piece<'a> {
 }
 
 /// Steps of one kind, one after the other: the first pieces of a text.
-#[derive(Debug)]
-struct Part {
-    kind: PieceKind,
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Of what they are.
+    pub(super) kind: PieceKind,
     split: Split,
     // The number of its first step, and of that behind its last.
     steps: Range<usize>,
@@ -92,16 +93,10 @@ impl Choice {
         self.parts.last().map_or(0, |last| last.steps.end)
     }
 
-    /// The step of this number.
-    pub(super) fn piece(&self, step: usize) -> Option<Piece<'_>> {
+    /// The part that the step of this number is of.
+    pub(super) fn part(&self, step: usize) -> Option<&Part> {
         let part = self.parts.partition_point(|part| part.steps.end <= step);
-        let part = self.parts.get(part)?;
-        let number = step.checked_sub(part.steps.start)?;
-        Some(Piece {
-            kind: part.kind,
-            text: part.split.text_of(number, part.until),
-            is_plain: part.split.is_plain,
-        })
+        self.parts.get(part)
     }
 
     /// Cuts blocks into tokens, up to where the request's `stop` and its limit say.
@@ -147,6 +142,18 @@ impl Choice {
             reasoning_tokens: cutter.reasoning_tokens,
             begins_with_text: cutter.begins_with_text,
             echo: String::new(),
+        })
+    }
+}
+
+impl Part {
+    /// The step of this number, if it is of this part.
+    pub(super) fn piece(&self, step: usize) -> Option<Piece<'_>> {
+        let is_within = self.steps.contains(&step);
+        is_within.then(|| Piece {
+            kind: self.kind,
+            text: self.split.text_of(step - self.steps.start, self.until),
+            is_plain: self.split.is_plain,
         })
     }
 }
