@@ -58,8 +58,8 @@ pub struct Metrics {
 /// What is measured of one stream while it runs. Its methods take no lock and allocate nothing.
 #[derive(Debug, Clone)]
 pub struct Meter {
-    first_token: Histogram,
     between: Histogram,
+    first_token: Histogram,
     waiting: Gauge,
     streaming: Gauge,
 }

@@ -32,18 +32,19 @@ use crate::{
 /// How long the count of an answer may take that another upstream is to go on with: somebody waits.
 const COUNTING_A_PART: Duration = Duration::from_secs(2);
 
-/// What one completion has used and taken, until it is written down.
+/// What one completion has used and taken, until it is written down. What every chunk asks for comes first.
+#[repr(C)]
 pub(super) struct Account {
-    ledger: Ledger,
+    last_token: Option<Instant>,
+    // None: nothing is written down, for others do that.
+    meter: Option<Meter>,
+    first_token: Option<Instant>,
     completion: Arc<Completion>,
+    ledger: Ledger,
     key: Option<String>,
     // The name or pattern that the model is configured under.
     route: Arc<str>,
-    // None: nothing is written down, for others do that.
-    meter: Option<Meter>,
     started: (SystemTime, Instant),
-    first_token: Option<Instant>,
-    last_token: Option<Instant>,
     spent: Box<Spent>,
     end: Option<(End, Instant)>,
     // None: it is not traced.

@@ -23,19 +23,20 @@ const AROUND: usize = 96;
 /// The terminating sentinel's frame.
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// Writes the events of one completion.
+/// Writes the events of one completion. What most chunks ask for comes first, and close together.
+#[repr(C)]
 pub(super) struct Framer {
-    /// The completion's id, in every chunk.
-    pub(super) id: Id,
-    /// `sequence_number` stands in every chunk and error.
-    pub(super) has_sequence: bool,
-    /// The milliseconds since then stand before every chunk and error, as an `id:`. For logs that
-    /// no client reads.
-    pub(super) since: Option<Instant>,
     // What chunks that are like one another have in common as events.
     pattern: Option<(Likeness, Arc<Pattern>)>,
     // That of events which the backend has written with the completion's id.
     own: Option<Arc<Pattern>>,
+    /// The milliseconds since then stand before every chunk and error, as an `id:`. For logs that
+    /// no client reads.
+    pub(super) since: Option<Instant>,
+    /// `sequence_number` stands in every chunk and error.
+    pub(super) has_sequence: bool,
+    /// The completion's id, in every chunk.
+    pub(super) id: Id,
     // Where the next frames are written.
     room: BytesMut,
     taken: usize,

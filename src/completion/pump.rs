@@ -39,25 +39,26 @@ const STORING: Duration = Duration::from_millis(500);
 /// How long after a failed attempt to store it the next one is made: first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// One answer on its way into its log. What is not asked for with every chunk is in boxes, so that what is lies
-/// close together.
+/// One answer on its way into its log. Laid out as it stands here: what is asked for with every chunk comes first, and
+/// close together; what is not is in boxes.
+#[repr(C)]
 pub(super) struct Pump {
-    pub(super) producer: Option<Producer>,
-    // Settled once the log has ended, or when the pump is lost.
-    pub(super) account: Account,
-    pub(super) framer: Framer,
-    pub(super) route: Box<Route>,
-    pub(super) call: Rc<Call>,
     pub(super) progress: Progress,
-    // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
-    pub(super) is_closed: bool,
+    pub(super) producer: Option<Producer>,
     // What is held back while another upstream may still be asked.
     pub(super) release: Release,
+    pub(super) framer: Framer,
+    // Settled once the log has ended, or when the pump is lost.
+    pub(super) account: Account,
+    pub(super) route: Box<Route>,
+    pub(super) call: Rc<Call>,
+    // Nothing of ours comes after the answer: it came in one piece, or is passed on as it is.
+    pub(super) is_closed: bool,
+    // Another node has begun it, and is gone.
+    pub(super) is_inherited: bool,
     pub(super) shared: Arc<Shared>,
     // What it takes of its key's limits until its end.
     reservation: Option<Box<Reservation>>,
-    // Another node has begun it, and is gone.
-    pub(super) is_inherited: bool,
     // Of what ends an answer, or an attempt, before its time.
     pub(super) bell: Arc<Bell>,
     // The request may share its answer.

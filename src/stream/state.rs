@@ -17,32 +17,36 @@ use crate::sse::Pattern;
 /// What an event is counted with beside its bytes.
 pub(super) const EVENT_OVERHEAD: usize = size_of::<Event>();
 
-/// What is in a log.
+/// Up to so many events their room grows fourfold.
+const FEW: usize = 256;
+
+/// What is in a log. Laid out as it stands here: what an append asks for comes first, and close together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct State {
     pub(super) events: VecDeque<Event>,
     // How many events were dropped before the first of these.
     pub(super) dropped: u64,
-    pub(super) end: Option<End>,
-    // One place per reader, holding its waker while it waits.
-    pub(super) readers: Slab<Option<Waker>>,
-    // One of them may have a waker.
-    is_awaited: bool,
-    pub(super) epochs: Epochs,
-    pub(super) serving: Serving,
     // What the events are on the wire, with their places.
     pub(super) bytes: usize,
     // What they hold in memory.
     pub(super) held: usize,
     // That of the last event, if it has one: the event itself is out of the caches by the time of the next.
     last_pattern: Option<Arc<Pattern>>,
+    // One of the readers may have a waker.
+    is_awaited: bool,
+    // Nobody read it for its grace, and its producer was told so.
+    pub(super) is_abandoned: bool,
+    // One place per reader, holding its waker while it waits.
+    pub(super) readers: Slab<Option<Waker>>,
+    pub(super) end: Option<End>,
+    pub(super) serving: Serving,
+    pub(super) epochs: Epochs,
     pub(super) aside: Option<Bytes>,
     pub(super) ended_at: Option<Instant>,
     // How many of the readers are observers, for whom no generation goes on.
     pub(super) observers: usize,
     pub(super) vacant_since: Option<Instant>,
-    // Nobody read it for its grace, and its producer was told so.
-    pub(super) is_abandoned: bool,
     pub(super) grace: Grace,
 }
 
@@ -106,6 +110,10 @@ impl State {
         let pattern = event.frame.pattern();
         if self.last_pattern.as_ref().map(Arc::as_ptr) != pattern.map(Arc::as_ptr) {
             self.last_pattern = pattern.cloned();
+        }
+        // Fewer moves of what is cold by then than by doubling.
+        if self.events.len() == self.events.capacity() && self.events.len() < FEW {
+            self.events.reserve(3 * self.events.len());
         }
         self.events.push_back(event);
     }
