@@ -3,7 +3,8 @@
 //!
 //! A chunk that comes while the body waits is written past actix as that turn ends ([`Feed::work`]), in the
 //! transfer chunk that actix would have made of it (RFC 9112, 7.1). Whatever is not as simple wakes the body: an end,
-//! more than one batch, a socket that takes no more, bytes that actix has still to write.
+//! more than one batch, a socket that takes no more, bytes that actix has still to write. The body gives actix what
+//! goes with the head or the end, and writes the rest past it too.
 
 use std::{
     cell::RefCell,
