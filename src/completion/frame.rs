@@ -93,7 +93,7 @@ impl Framer {
         let end = at + text.len();
         // It is laid out over several lines otherwise.
         self.pattern = (memchr2(b'\r', b'\n', &json).is_none())
-            .then(|| Pattern::new(frame.slice(..at), frame.slice(end..)))
+            .then(|| Pattern::new(frame.clone(), at..end))
             .map(|pattern| (likeness.clone(), pattern));
         frame.into()
     }

@@ -4,7 +4,7 @@
 //! repetition, and memory that is touched for the first time costs more than all else that is done with a
 //! chunk.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -30,21 +30,34 @@ struct Text {
 /// What frames have in common: all but a text.
 #[derive(Debug)]
 pub struct Pattern {
-    before: Bytes,
-    after: Bytes,
+    frame: Bytes,
+    // In place of this.
+    hole: Range<usize>,
 }
 
 impl Pattern {
-    /// Frames that begin and end so.
-    pub fn new(before: Bytes, after: Bytes) -> Arc<Self> {
-        Arc::new(Self { before, after })
+    /// Frames that are like this one but for what stands in the hole, which lies within it.
+    pub fn new(frame: Bytes, hole: Range<usize>) -> Arc<Self> {
+        Arc::new(Self { frame, hole })
+    }
+
+    fn before(&self) -> &[u8] {
+        &self.frame[..self.hole.start]
+    }
+
+    fn after(&self) -> &[u8] {
+        &self.frame[self.hole.end..]
+    }
+
+    fn len(&self) -> usize {
+        self.frame.len() - self.hole.len()
     }
 
     /// The frame with this text between.
     pub fn fill(self: &Arc<Self>, text: &[u8]) -> Frame {
         match Text::of(text) {
             Some(text) => Frame(Form::Filled(Arc::clone(self), text)),
-            None => Bytes::from([&self.before, text, &self.after].concat()).into(),
+            None => Bytes::from([self.before(), text, self.after()].concat()).into(),
         }
     }
 }
@@ -67,9 +80,7 @@ impl Frame {
     pub fn len(&self) -> usize {
         match &self.0 {
             Form::Written(bytes) => bytes.len(),
-            Form::Filled(pattern, text) => {
-                pattern.before.len() + usize::from(text.length) + pattern.after.len()
-            }
+            Form::Filled(pattern, text) => pattern.len() + usize::from(text.length),
         }
     }
 
@@ -87,7 +98,7 @@ impl Frame {
         };
         match other.is_some_and(|other| Arc::ptr_eq(other, pattern)) {
             true => 0,
-            false => pattern.before.len() + pattern.after.len(),
+            false => pattern.len(),
         }
     }
 
@@ -104,9 +115,9 @@ impl Frame {
         match &self.0 {
             Form::Written(bytes) => out.put_slice(bytes),
             Form::Filled(pattern, text) => {
-                out.put_slice(&pattern.before);
+                out.put_slice(pattern.before());
                 out.put_slice(text.as_slice());
-                out.put_slice(&pattern.after);
+                out.put_slice(pattern.after());
             }
         }
     }
@@ -115,7 +126,7 @@ impl Frame {
     pub fn beginning(&self) -> &[u8] {
         match &self.0 {
             Form::Written(bytes) => bytes,
-            Form::Filled(pattern, _) => &pattern.before,
+            Form::Filled(pattern, _) => pattern.before(),
         }
     }
 
@@ -153,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_a_pattern_is_what_would_have_been_written() {
-        let pattern = Pattern::new(Bytes::from_static(b"data: \""), "\"\n\n".into());
+        let pattern = Pattern::new(Bytes::from_static(b"data: \"x\"\n\n"), 7..8);
         for length in [0, 1, MOST - 1, MOST, MOST + 1, 1000] {
             let text = "x".repeat(length);
             let written = Bytes::from(format!("data: \"{text}\"\n\n"));
@@ -170,11 +181,11 @@ mod tests {
 
     #[test]
     fn a_pattern_is_held_once() {
-        let pattern = Pattern::new("before".into(), "after".into());
+        let pattern = Pattern::new("before after".into(), 6..7);
         let (first, second) = (pattern.fill(b"1"), pattern.fill(b"22"));
         assert_eq!(first.held_beside(None), 11);
         assert_eq!(second.held_beside(first.pattern()), 0);
-        let other = Pattern::new("before".into(), "after".into()).fill(b"1");
+        let other = Pattern::new("beforeafter".into(), 6..6).fill(b"1");
         assert_eq!(other.held_beside(first.pattern()), 11);
         let written = Frame::from(Bytes::from_static(b"written"));
         assert_eq!(written.held_beside(first.pattern()), 7);
@@ -184,7 +195,7 @@ mod tests {
     #[test]
     fn a_short_text_costs_nothing_but_its_place() {
         assert!(size_of::<Frame>() <= 40);
-        let pattern = Pattern::new(Bytes::new(), Bytes::new());
+        let pattern = Pattern::new(Bytes::new(), 0..0);
         let is_filled = |length| matches!(pattern.fill(&vec![b'x'; length]).0, Form::Filled(..));
         assert!(is_filled(MOST));
         assert!(!is_filled(MOST + 1));

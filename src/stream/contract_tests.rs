@@ -356,7 +356,7 @@ fn the_budget_gets_back_every_byte() {
         store.budget().used() - empty
     };
     let place = size_of::<Event>();
-    let pattern = Pattern::new("before".into(), "after".into());
+    let pattern = Pattern::new("beforeafter".into(), 6..6);
     assert_eq!(append(Bytes::from_static(b"abc").into()), 3 + place);
     assert_eq!(append(pattern.fill(b"a")), 14 + 2 * place);
     assert_eq!(append(pattern.fill(b"bc")), 14 + 3 * place, "shared");
@@ -375,8 +375,8 @@ fn a_pattern_is_counted_as_long_as_one_event_has_it() {
     let (store, log, mut producer) = log_of_last(1);
     let empty = store.budget().used();
     let (pattern, other) = (
-        Pattern::new("before".into(), "after".into()),
-        Pattern::new("b".into(), "a".into()),
+        Pattern::new("beforeafter".into(), 6..6),
+        Pattern::new("ba".into(), 1..1),
     );
     let place = size_of::<Event>();
     for (frame, held) in [

@@ -31,10 +31,11 @@ impl Template {
         let is_known = [facts.usage, facts.error, facts.null_error].map(|span| span.is_none());
         let is_before = facts.id.is_none_or(|id| id.range().end <= at);
         let is_once = memmem::rfind(json, MARK.as_bytes()) == Some(at + 1);
+        let hole = DATA.len() + at + 1;
         (is_known == [true; 3] && is_before && is_once).then(|| Self {
             pattern: Pattern::new(
-                [DATA, &json[..=at]].concat().into(),
-                [&json[at + mark.len() - 1..], FRAME_END].concat().into(),
+                [DATA, json, FRAME_END].concat().into(),
+                hole..hole + MARK.len(),
             ),
             facts,
         })
