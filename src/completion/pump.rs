@@ -4,7 +4,15 @@
 //! client that leaves, a stop of the server, a panic, a lost task), [`Pump::finish`] runs
 //! exactly once and the log ends in a way that is told.
 
-use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
@@ -124,15 +132,15 @@ impl Pump {
         let total = self.route.clocks.total;
         let outcome = {
             // Not looked at with every chunk.
-            let stop = pin!(stop(&log, &stopping, total));
-            let stop = WhenWoken::new(stop, &self.bell);
-            let relay = AssertUnwindSafe(self.relay()).catch_unwind();
-            select! {
-                // The answer's own end wins over a clock that runs out beside it.
-                biased;
-                outcome = relay => outcome.unwrap_or_else(|_| Err(Failure::internal())),
-                failure = stop => Err(failure),
-            }
+            let stop = Box::pin(stop(&log, &stopping, total));
+            let mut stop = WhenWoken::new(stop, &self.bell);
+            let mut relay = pin!(AssertUnwindSafe(self.relay()).catch_unwind());
+            // The answer's own end wins over a clock that runs out beside it.
+            poll_fn(|cx| match relay.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(done.unwrap_or_else(|_| Err(Failure::internal()))),
+                Poll::Pending => Pin::new(&mut stop).poll(cx).map(Err),
+            })
+            .await
         };
         let (result, rest) = match outcome {
             Ok(rest) => (Ok(()), rest),

@@ -50,9 +50,9 @@ impl Pump {
             let (events, _) = self.account.completion().log.snapshot();
             let call = match continuation::said(&self.call.request, &events) {
                 Some(Said::All) => return Ok(None),
-                Some(Said::Text(text)) => self.remainder(text, &lost).await,
+                Some(Said::Text(text)) => Rc::new(self.remainder(text, &lost).await),
                 // A new answer, and what readers have of its beginning is not said again.
-                Some(Said::Nothing) => Call::clone(&self.call),
+                Some(Said::Nothing) => Rc::clone(&self.call),
                 None => break,
             };
             losers.extend(self.account.completion().upstream());
@@ -75,10 +75,10 @@ impl Pump {
     async fn ask(
         &mut self,
         targets: Vec<Target>,
-        partial: Option<Call>,
+        partial: Option<Rc<Call>>,
     ) -> Result<Option<Chunks>, Failure> {
         let is_joining = partial.is_some();
-        let call = partial.map_or_else(|| Rc::clone(&self.call), Rc::new);
+        let call = partial.unwrap_or_else(|| Rc::clone(&self.call));
         let mut targets = targets.into_iter().peekable();
         loop {
             let Some(target) = targets.next() else {

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// The most events of one reply whose times are kept.
 const MOST: usize = 10_000;
+/// For so many events at most room is made before they come.
+const FEW: usize = 1_000;
 
 /// The times of one reply's events, planned and real. Shared by who plans and who sends.
 #[derive(Debug)]
@@ -90,6 +92,11 @@ impl Delivery {
         self.start
     }
 
+    /// About so many events are to come: room for their times is made once.
+    pub fn expect(&self, events: usize) {
+        self.times().events.reserve(events.min(FEW));
+    }
+
     /// The next event is due so long after the start.
     pub fn plan(&self, after: Duration) {
         let mut times = self.times();
@@ -161,4 +168,24 @@ impl Times {
 
 fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_expected_makes_room_for_so_much_at_most() {
+        let delivery = Delivery::default();
+        delivery.expect(usize::MAX);
+        assert_eq!(delivery.times().events.capacity(), FEW);
+        for _ in 0..=FEW {
+            delivery.plan(Duration::ZERO);
+        }
+        assert_eq!(
+            delivery.report().planned.len(),
+            FEW + 1,
+            "more may come all the same"
+        );
+    }
 }

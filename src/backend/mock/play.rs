@@ -159,6 +159,9 @@ impl Play {
     /// What comes before the first step.
     fn open(&mut self) {
         let (book, clock) = (&self.book, &self.clock);
+        let count = book.choices.len();
+        // Beside the steps: the opening, the usage, the sentinel.
+        clock.delivery.expect((self.steps + 2) * count + 3);
         let prelude = book.render.prelude();
         let choices = (0..).zip(&book.choices);
         let openings = choices.filter_map(|(index, choice)| book.render.opening(index, choice));
