@@ -118,6 +118,10 @@ impl Reply {
     /// # Errors
     /// [`NotHttp`]; nothing can be read of it any more.
     pub fn piece(&mut self) -> Result<Option<Bytes>, NotHttp> {
+        // Who reads asks once more than there are pieces. A body of no length needs no more bytes to end.
+        if self.input.is_empty() && self.state != State::Sized(0) {
+            return Ok(None);
+        }
         loop {
             let is_understood = match self.state {
                 State::Head => self.read_head()?,

@@ -164,22 +164,20 @@ impl Feed {
             let Some(reader) = &mut state.reader else {
                 return Poll::Ready(Ok(ControlFlow::Break(None)));
             };
-            let (mut count, mut length, mut batch) = (0, 0, Poll::Pending);
-            let chunk = transfer_chunk(room, |room| {
+            let (mut count, mut batch) = (0, Poll::Pending);
+            let (chunk, text) = transfer_chunk(room, |room| {
                 batch = reader.poll_events(when_appended, BATCH_BYTES, |cursor, event| {
                     count += 1;
                     show::write(event, cursor, self.show, room);
                 });
-                length = room.len() - LENGTH_ROOM;
             });
             if ready!(batch) != Batch::Events {
                 return Poll::Ready(Ok(ControlFlow::Break(None)));
             }
             let is_last = reader.is_at_end();
-            self.sent(state, count, length);
-            if is_last && length <= SMALL {
+            self.sent(state, count, text.len());
+            if is_last && text.len() <= SMALL {
                 bypass.give();
-                let text = &chunk[chunk.len() - LINE_END.len() - length..][..length];
                 return Poll::Ready(Ok(ControlFlow::Break(Some(Bytes::copy_from_slice(text)))));
             }
             let written = match bypass.poll_write(cx, chunk, is_last) {
@@ -258,7 +256,7 @@ impl Feed {
                 return false;
             };
             let (mut count, mut is_all) = (0, false);
-            let chunk = transfer_chunk(room, |room| {
+            let (chunk, text) = transfer_chunk(room, |room| {
                 is_all = reader.keep_up(&cx, |cursor, event| {
                     count += 1;
                     show::write(event, cursor, self.show, room);
@@ -270,7 +268,7 @@ impl Feed {
             let written = bypass.try_write(chunk);
             state.rest.extend_from_slice(&chunk[written..]);
             let is_written = state.rest.is_empty();
-            self.sent(state, count, room.len() - LENGTH_ROOM - LINE_END.len());
+            self.sent(state, count, text.len());
             is_all && is_written
         })
     }
@@ -326,13 +324,14 @@ fn with_room<T>(work: impl FnOnce(&mut BytesMut) -> T) -> T {
 
 const LINE_END: &[u8] = b"\r\n";
 
-/// A transfer chunk of what `write` adds to `room`.
-fn transfer_chunk(room: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> &[u8] {
+/// A transfer chunk of what `write` adds to `room`, and that alone.
+fn transfer_chunk(room: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> (&[u8], &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     room.clear();
     room.extend_from_slice(&[0; LENGTH_ROOM]);
     write(room);
-    let mut left = room.len() - LENGTH_ROOM;
+    let end = room.len();
+    let mut left = end - LENGTH_ROOM;
     room.extend_from_slice(LINE_END);
     let mut start = LENGTH_ROOM - LINE_END.len();
     room[start..LENGTH_ROOM].copy_from_slice(LINE_END);
@@ -341,7 +340,7 @@ fn transfer_chunk(room: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> &[u
         room[start] = DIGITS[left % 16];
         left /= 16;
         if left == 0 {
-            return &room[start..];
+            return (&room[start..], &room[LENGTH_ROOM..end]);
         }
     }
 }

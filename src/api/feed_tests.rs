@@ -191,7 +191,9 @@ fn a_transfer_chunk_has_its_length_before_it() {
         (99_999, "1869f"),
     ] {
         let text = "x".repeat(length);
-        let chunk = transfer_chunk(&mut room, |room| room.extend_from_slice(text.as_bytes()));
+        let (chunk, alone) =
+            transfer_chunk(&mut room, |room| room.extend_from_slice(text.as_bytes()));
+        assert_eq!(alone, text.as_bytes());
         assert_eq!(chunk, format!("{head}\r\n{text}\r\n").as_bytes());
     }
 }

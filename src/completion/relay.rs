@@ -164,7 +164,6 @@ impl Pump {
             chunks,
             deadline: Deadline::new(due, &self.bell),
             clocks,
-            has_begun: false,
             is_good: false,
         };
         let reads_on = poll_fn(|cx| self.poll_steps(cx, &mut coming, attempt)).await?;
@@ -196,7 +195,6 @@ impl Pump {
                 coming.is_good = true;
                 attempt.good();
             }
-            coming.has_begun = true;
             if self.progress.has_turned() {
                 coming.follow(&self.progress);
             }
@@ -204,7 +202,7 @@ impl Pump {
         loop {
             ready!(Pin::new(&mut coming.deadline).poll(cx));
             if !coming.follow(&self.progress) {
-                return Poll::Ready(self.says_no_more(coming.late()));
+                return Poll::Ready(self.says_no_more(coming.late(&self.progress)));
             }
         }
     }
@@ -349,7 +347,6 @@ struct Coming {
     chunks: Chunks,
     deadline: Deadline,
     clocks: Clocks,
-    has_begun: bool,
     is_good: bool,
 }
 
@@ -361,10 +358,10 @@ impl Coming {
     }
 
     /// What did not come is late.
-    fn late(&self) -> Failure {
-        match self.has_begun {
-            true => Failure::late(Clock::Between, Some(self.clocks.between)),
-            false => Failure::late(Clock::FirstChunk, Some(self.clocks.first_chunk)),
+    fn late(&self, progress: &Progress) -> Failure {
+        match progress.deadline(&self.clocks) {
+            Some(_) => Failure::late(Clock::Between, Some(self.clocks.between)),
+            None => Failure::late(Clock::FirstChunk, Some(self.clocks.first_chunk)),
         }
     }
 }

@@ -46,7 +46,10 @@ impl Lines {
         reason = "an iterator would end at None"
     )]
     pub fn next(&mut self) -> Option<Result<Bytes, DecodeError>> {
-        if self.skip_lf && !self.input.is_empty() {
+        if self.input.is_empty() {
+            return None;
+        }
+        if self.skip_lf {
             self.skip_lf = false;
             if self.input[0] == b'\n' {
                 let _ = self.input.split_to(1);

@@ -20,8 +20,6 @@ use crate::{
 pub(super) struct Steps {
     response: Taped,
     decoder: Decoder,
-    // The last read may have more events.
-    has_read: bool,
     // Nothing is read any more.
     is_over: bool,
     scanner: Scanner,
@@ -35,7 +33,6 @@ impl Steps {
         Self {
             response,
             decoder: Decoder::new(max_event_bytes),
-            has_read: false,
             is_over: false,
             scanner: Scanner::default(),
             last: None,
@@ -49,7 +46,6 @@ impl Steps {
                 return Some(step);
             }
         }
-        self.has_read = false;
         None
     }
 
@@ -68,9 +64,7 @@ impl Stream for Steps {
             return this.poll_last(cx);
         }
         loop {
-            if this.has_read
-                && let Some(step) = this.decoded()
-            {
+            if let Some(step) = this.decoded() {
                 if this.response.is_taped() && is_last(&step) {
                     this.last = Some(Box::new(step));
                     return this.poll_last(cx);
@@ -81,10 +75,7 @@ impl Stream for Steps {
                 return Poll::Ready(None);
             }
             match ready!(this.response.poll_chunk(cx)) {
-                Ok(Some(read)) => {
-                    this.decoder.push(read);
-                    this.has_read = true;
-                }
+                Ok(Some(read)) => this.decoder.push(read),
                 Ok(None) => this.is_over = true,
                 Err(error) => {
                     this.is_over = true;

@@ -26,8 +26,6 @@ pub(in super::super) struct Response {
     is_sent: bool,
     // The last read took all that fitted: there may be more already.
     was_full: bool,
-    // Nothing more of the body is in what was read.
-    is_dry: bool,
 }
 
 /// Sends a request and reads the response's head; of an error it is told whether anything of a response
@@ -61,7 +59,6 @@ pub(super) async fn exchange(
             shared,
             is_sent: outgoing.is_empty(),
             was_full,
-            is_dry: false,
         }),
         Err(error) => Err((error, reply.has_begun())),
     }
@@ -81,11 +78,8 @@ impl Response {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, DirectError>> {
         loop {
-            if !self.is_dry {
-                if let Some(piece) = self.reply.piece()? {
-                    return Poll::Ready(Ok(Some(piece)));
-                }
-                self.is_dry = true;
+            if let Some(piece) = self.reply.piece()? {
+                return Poll::Ready(Ok(Some(piece)));
             }
             if self.reply.has_ended() {
                 self.give_back();
@@ -104,7 +98,6 @@ impl Response {
                 self.socket = None;
             } else {
                 self.reply.push(read);
-                self.is_dry = false;
             }
         }
     }
