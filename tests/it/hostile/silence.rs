@@ -104,6 +104,16 @@ fn chunks_without_content_are_no_progress() {
 }
 
 #[test]
+fn every_chunk_with_content_moves_between_off() {
+    let script = Script::stream().for_ever(frame(&text("more ")), GAP);
+    let settings = before(script).clock("between", "100ms");
+    let proxy = settings.clock("total", "1s").start();
+    let reply = proxy.ask(STREAM);
+    let param = r#""param":"total","code":"upstream_timeout""#;
+    assert!(reply.text().contains(param), "{}", reply.text());
+}
+
+#[test]
 fn a_stream_without_end_runs_into_total() {
     let event = frame(&text("more "));
     let script = Script::stream().for_ever(&event, GAP);
